@@ -1,0 +1,154 @@
+// Package catalog holds what domains define, with the authors' types erased:
+// the one place where Go types become names, functions over any, and bytes.
+// Package es builds it, the runtime reads it. Nothing in it changes after start.
+package catalog
+
+import (
+	"encoding/json"
+	"reflect"
+	"time"
+)
+
+// Entity is a type of entity: the events its streams may hold.
+type Entity struct {
+	Name   string // "account"
+	Type   string // "bank.account", the actor type; set by the domain
+	Events []*Event
+
+	byName map[string]*Event
+	byGo   map[reflect.Type]*Event
+	schema string
+}
+
+// Event is a type of event in its newest version.
+type Event struct {
+	Name    string
+	Aliases []string // names that older releases wrote
+	Version int      // 1 and up
+	Index   int      // its place in Entity.Events
+	Go      reflect.Type
+
+	// Decode turns stored data of a version up to Version into a pointer to
+	// the newest Go value, through the upcasters.
+	Decode func(version int, data []byte) (any, error)
+}
+
+// Event finds an event type by the name it was stored under; nil if this
+// release does not know it.
+func (e *Entity) Event(name string) *Event { return e.byName[name] }
+
+// EventOf finds the type of an event that a decision returned; nil if the
+// entity does not declare it.
+func (e *Entity) EventOf(event any) *Event { return e.byGo[reflect.TypeOf(event)] }
+
+// Schema is a fingerprint of the events and versions that this release knows.
+func (e *Entity) Schema() string { return e.schema }
+
+// Meta is what is known of a stored event besides its data.
+type Meta struct {
+	Type, Key     string // of the entity
+	Sequence      uint64
+	At            time.Time // of the commit, UTC
+	Who           string
+	Source        string
+	Commentary    string
+	CorrelationID string
+	CausationID   string
+	Schema        string
+}
+
+// Projection is a pure fold over one stream.
+type Projection struct {
+	Name        string
+	Entity      *Entity
+	Version     int
+	Fingerprint string       // of its version and the events it handles: snapshots under another one are ignored
+	State       reflect.Type // for documentation
+	New         func() Fold
+	Handles     []bool  // by Event.Index
+	Faults      []error // found when it was defined, reported by New
+}
+
+// Fold is the running state of one projection of one stream. Not safe for
+// concurrent use.
+type Fold interface {
+	Apply(index int, event any, meta *Meta) // index is the Event's; events it does not handle are ignored
+	Marshal() (json.RawMessage, error)
+	Unmarshal(state []byte) error
+}
+
+// Reader gives a decision or a classifier the folds it asked for.
+type Reader interface {
+	Now(p *Projection) Fold
+	// Past is the fold as of a moment, inclusive. A reader that has not loaded
+	// it takes note and answers with an empty fold: the outcome is then thrown
+	// away, and the caller comes again with what was asked for.
+	Past(p *Projection, at time.Time) Fold
+}
+
+// Command is a direct command: one decision on one entity.
+type Command struct {
+	Local      string // "deposit-money"
+	Name       string // "bank.deposit-money"; set by the domain
+	Doc        string
+	Params     reflect.Type
+	Decode     func(params []byte) (any, error)
+	Unrecorded bool
+	Decision   Decision
+}
+
+// Decision is a step on one entity.
+type Decision struct {
+	Step      string
+	Entity    *Entity
+	Needs     []*Projection
+	MustBeNew bool
+	MustExist bool
+	Result    reflect.Type
+	Key       func(params any) string
+	// Decide answers with the events to append and the result, JSON or nil. The
+	// error is a *Fault, or a fault of the author's code.
+	Decide func(r Reader, c Call) (Outcome, error)
+}
+
+// Outcome is what a decision came to.
+type Outcome struct {
+	Events []any // values or pointers of the entity's event types
+	Result json.RawMessage
+}
+
+// Call is what a decision is told beside the state.
+type Call struct {
+	Params        any // what Command.Decode answered
+	ID            string
+	At            time.Time // of the turn, UTC
+	Who           string
+	Source        string
+	Commentary    string
+	CorrelationID string
+	CausationID   string
+}
+
+// Verdict is a classifier's judgement of an entity.
+type Verdict int
+
+// The verdicts.
+const (
+	Undecided Verdict = iota
+	Included
+	Excluded
+)
+
+func (v Verdict) String() string {
+	return [...]string{"undecided", "included", "excluded"}[v]
+}
+
+// Classifier judges an entity by a view of it.
+type Classifier struct {
+	Name   string
+	Entity *Entity
+	Params reflect.Type
+	Decode func(params []byte) (any, error)
+	Needs  []*Projection
+	Judge  func(r Reader, params any) Verdict
+}
