@@ -1,0 +1,228 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	commonpb "github.com/dapr/dapr/pkg/proto/common/v1"
+	pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/longrun-dev/longrun/internal/stream"
+)
+
+const (
+	// readPage is how many keys one bulk read asks for at most.
+	readPage = 1024
+	// readSingles is how many single reads are in flight at a time.
+	readSingles = 32
+)
+
+// StateStore is a Dapr state store behind the port of package stream. It is safe
+// for concurrent use.
+//
+// Values are bytes to Dapr: no content type is ever given. With application/json
+// the sidecar would parse a value and write it anew, and the hash over its bytes
+// would no longer fit. Without one SQLite and PostgreSQL v1 keep base64,
+// PostgreSQL v2 bytea and Redis a binary string; each gives back what it got.
+type StateStore struct {
+	sidecar *Sidecar
+	name    string
+	kind    storeKind
+}
+
+var _ stream.Store = (*StateStore)(nil)
+
+// NewStateStore uses the state store component of that name. What it can do is
+// found through the sidecar's metadata.
+func NewStateStore(ctx context.Context, sidecar *Sidecar, component string) (*StateStore, error) {
+	c, err := sidecar.Component(ctx, component)
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(c.Type, "state.") {
+		return nil, fmt.Errorf("component %q is a %s and should be a state store", component, c.Type)
+	}
+	return &StateStore{sidecar: sidecar, name: component, kind: kindOf(c.Type)}, nil
+}
+
+// Traits says what the store can do.
+func (s *StateStore) Traits() stream.Traits { return s.kind.Traits }
+
+// Insert writes the entries if none of their keys exists.
+func (s *StateStore) Insert(ctx context.Context, entries []stream.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	items := make([]*commonpb.StateItem, len(entries))
+	for i, e := range entries {
+		items[i] = &commonpb.StateItem{
+			Key:      e.Key,
+			Value:    e.Value,
+			Options:  insertIfAbsent,
+			Metadata: s.kind.partition(e.Partition),
+		}
+	}
+	if len(items) == 1 || !s.kind.transactions {
+		return s.save(ctx, items...)
+	}
+	return s.transact(ctx, items, s.kind.partition(entries[0].Partition))
+}
+
+// Put overwrites.
+func (s *StateStore) Put(ctx context.Context, key string, value []byte) error {
+	return s.save(ctx, &commonpb.StateItem{
+		Key:      key,
+		Value:    value,
+		Options:  overwrite,
+		Metadata: s.kind.partition(partitionOf(key)),
+	})
+}
+
+// First-write without an ETag means: insert if absent.
+var (
+	insertIfAbsent = &commonpb.StateOptions{
+		Concurrency: commonpb.StateOptions_CONCURRENCY_FIRST_WRITE,
+		Consistency: commonpb.StateOptions_CONSISTENCY_STRONG,
+	}
+	overwrite = &commonpb.StateOptions{
+		Concurrency: commonpb.StateOptions_CONCURRENCY_LAST_WRITE,
+		Consistency: commonpb.StateOptions_CONSISTENCY_STRONG,
+	}
+)
+
+// save writes items each for itself.
+func (s *StateStore) save(ctx context.Context, items ...*commonpb.StateItem) error {
+	ctx, cancel := withDeadline(ctx, s.sidecar.cfg.CallTimeout)
+	defer cancel()
+	_, err := s.sidecar.api.SaveState(ctx, &pb.SaveStateRequest{StoreName: s.name, States: items})
+	return s.wrap("write", err)
+}
+
+// transact writes all items or none.
+func (s *StateStore) transact(ctx context.Context, items []*commonpb.StateItem, metadata map[string]string) error {
+	ctx, cancel := withDeadline(ctx, s.sidecar.cfg.CallTimeout)
+	defer cancel()
+	ops := make([]*pb.TransactionalStateOperation, len(items))
+	for i, item := range items {
+		ops[i] = &pb.TransactionalStateOperation{OperationType: "upsert", Request: item}
+	}
+	_, err := s.sidecar.api.ExecuteStateTransaction(ctx, &pb.ExecuteStateTransactionRequest{
+		StoreName: s.name, Operations: ops, Metadata: metadata,
+	})
+	return s.wrap("transaction", err)
+}
+
+// Read returns the values of the keys, in their order.
+//
+// Many keys are read in bulk. On some stores a bulk read that breaks off in the
+// middle looks like one whose other keys are absent (see storeKind), so there
+// each key that seems absent is read once more by itself.
+func (s *StateStore) Read(ctx context.Context, keys []string) ([][]byte, error) {
+	values := make([][]byte, len(keys))
+	if len(keys) == 1 {
+		return values, s.readSingly(ctx, keys, values)
+	}
+	for from, page := 0, readPage; from < len(keys); {
+		to := min(from+page, len(keys))
+		err := s.readBulk(ctx, keys[from:to], values[from:to])
+		if status.Code(err) == codes.ResourceExhausted && to-from > 1 {
+			page = (to - from) / 2 // the answer is larger than a message
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		from = to
+	}
+	if !s.kind.bulkAbsence {
+		return values, s.readSingly(ctx, keys, values)
+	}
+	return values, nil
+}
+
+// readBulk sets the values of the keys that one bulk read finds.
+func (s *StateStore) readBulk(ctx context.Context, keys []string, values [][]byte) error {
+	ctx, cancel := withDeadline(ctx, s.sidecar.cfg.CallTimeout)
+	defer cancel()
+	answer, err := s.sidecar.api.GetBulkState(ctx, &pb.GetBulkStateRequest{
+		StoreName: s.name, Keys: keys, Parallelism: readSingles,
+	})
+	if err != nil {
+		return s.wrap("bulk read", err)
+	}
+	found := make(map[string][]byte, len(keys)) // items come in any order
+	for _, item := range answer.GetItems() {
+		if item.GetError() != "" {
+			return s.wrap("bulk read", fmt.Errorf("key %s: %s", item.GetKey(), item.GetError()))
+		}
+		found[item.GetKey()] = value(item.GetData(), item.GetEtag())
+	}
+	for i, key := range keys {
+		v, answered := found[key]
+		if !answered {
+			return s.wrap("bulk read", fmt.Errorf("the answer lacks key %s", key))
+		}
+		values[i] = v
+	}
+	return nil
+}
+
+// readSingly sets the values that are still nil, one read for each.
+func (s *StateStore) readSingly(ctx context.Context, keys []string, values [][]byte) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readSingles)
+	for i, key := range keys {
+		if values[i] != nil {
+			continue
+		}
+		group.Go(func() (err error) {
+			values[i], err = s.readOne(ctx, key)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func (s *StateStore) readOne(ctx context.Context, key string) ([]byte, error) {
+	ctx, cancel := withDeadline(ctx, s.sidecar.cfg.CallTimeout)
+	defer cancel()
+	answer, err := s.sidecar.api.GetState(ctx, &pb.GetStateRequest{
+		StoreName:   s.name,
+		Key:         key,
+		Consistency: commonpb.StateOptions_CONSISTENCY_STRONG,
+		Metadata:    s.kind.partition(partitionOf(key)),
+	})
+	if err != nil {
+		return nil, s.wrap("read", err)
+	}
+	return value(answer.GetData(), answer.GetEtag()), nil
+}
+
+// value tells an empty value from an absent key: Dapr answers both without data,
+// but what exists has an ETag.
+func value(data []byte, etag string) []byte {
+	if data == nil && etag != "" {
+		return []byte{}
+	}
+	return data
+}
+
+// partitionOf is the partition of a stream's key: all but its last part.
+func partitionOf(key string) string {
+	if i := strings.LastIndexByte(key, '~'); i > 0 {
+		return key[:i]
+	}
+	return key
+}
+
+func (s *StateStore) wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("state store %s: %s: %w", s.name, what, err)
+}
+
