@@ -9,6 +9,7 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.2
 	github.com/nats-io/nats.go v1.53.1
 	github.com/schollz/progressbar/v3 v3.19.1
+	go.etcd.io/etcd/client/v3 v3.5.30
 	go.opencensus.io v0.24.0
 )
 
@@ -186,7 +187,6 @@ require (
 	go.etcd.io/etcd/api/v3 v3.5.30 // indirect
 	go.etcd.io/etcd/client/pkg/v3 v3.5.30 // indirect
 	go.etcd.io/etcd/client/v2 v2.305.30 // indirect
-	go.etcd.io/etcd/client/v3 v3.5.30 // indirect
 	go.etcd.io/etcd/pkg/v3 v3.5.30 // indirect
 	go.etcd.io/etcd/raft/v3 v3.5.30 // indirect
 	go.etcd.io/etcd/server/v3 v3.5.30 // indirect

@@ -118,7 +118,7 @@ func serveHealth(ctx context.Context, port int) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	health := &http.Server{
-		Addr:              net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
+		Addr:              loopback(port),
 		Handler:           mux,
 		ReadHeaderTimeout: time.Second,
 	}
@@ -133,6 +133,8 @@ func serveHealth(ctx context.Context, port int) error {
 		return nil
 	}
 }
+
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
 // serverLog passes on what an operator should see.
 type serverLog struct{ *log.Logger }

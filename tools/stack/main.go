@@ -11,7 +11,6 @@ import (
 	"os"
 
 	placement "github.com/dapr/dapr/cmd/placement/app"
-	scheduler "github.com/dapr/dapr/cmd/scheduler/app"
 )
 
 const usage = `usage: stack sidecar|placement|scheduler|broker [flags]`
@@ -31,7 +30,7 @@ func main() {
 	case "placement":
 		placement.Run()
 	case "scheduler":
-		scheduler.Run()
+		runScheduler()
 	case "broker":
 		if err := runBroker(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, "broker:", err)
