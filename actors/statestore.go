@@ -225,4 +225,3 @@ func (s *StateStore) wrap(what string, err error) error {
 	}
 	return fmt.Errorf("state store %s: %s: %w", s.name, what, err)
 }
-

@@ -15,6 +15,8 @@ type Entity struct {
 	Type   string // "bank.account", the actor type; set by the domain
 	Events []*Event
 
+	Projections []*Projection // set by the domain, in its order
+
 	byName map[string]*Event
 	byGo   map[reflect.Type]*Event
 	schema string
@@ -65,6 +67,7 @@ type Projection struct {
 	Fingerprint string       // of its version and the events it handles: snapshots under another one are ignored
 	State       reflect.Type // for documentation
 	New         func() Fold
+	Index       int     // its place in Entity.Projections; set by the domain
 	Handles     []bool  // by Event.Index
 	Faults      []error // found when it was defined, reported by New
 }

@@ -15,6 +15,7 @@ import (
 // Domain is everything one domain defines.
 type Domain struct {
 	Name        string
+	Own         bool // Longrun's own, under the reserved name
 	Entities    []*Entity
 	Projections []*Projection
 	Classifiers []*Classifier
@@ -28,6 +29,9 @@ type Catalog struct {
 	Classifiers map[string]map[string]*Classifier
 	Commands    map[string]*Command
 }
+
+// Reserved is the domain name of Longrun's own entity types.
+const Reserved = "longrun"
 
 // binding guards the full names and indexes that New writes into definitions,
 // once: definitions are package variables of a domain, and tests run New at the
@@ -52,7 +56,7 @@ func New(domains ...*Domain) (*Catalog, error) {
 		if !nameOK(d.Name) {
 			fault("domain %q: a name is lower-case letters, digits and dashes", d.Name)
 		}
-		if d.Name == "longrun" {
+		if d.Name == Reserved && !d.Own {
 			fault("domain %q: the name is Longrun's own", d.Name)
 		}
 		if seen[d.Name] {
@@ -100,6 +104,8 @@ func (c *Catalog) add(d *Domain, fault func(string, ...any)) {
 		}
 		if p.Fingerprint == "" {
 			p.bind(fault)
+			p.Index = len(p.Entity.Projections)
+			p.Entity.Projections = append(p.Entity.Projections, p)
 		}
 		if _, twice := c.Projections[p.Entity.Type][p.Name]; twice || !nameOK(p.Name) {
 			fault("%s of %s: defined twice, or not a name", what, p.Entity.Type)
@@ -180,19 +186,20 @@ func (e *Entity) index(fault func(string, ...any)) {
 	e.schema = fingerprint(all...)
 }
 
-// bind checks that the projection handles only its entity's events, and
-// fingerprints it.
+// bind fingerprints the projection: by its version, what it handles, and all the
+// events that this release knows, so that a snapshot never hides from a release
+// an event that it does not know.
 func (p *Projection) bind(fault func(string, ...any)) {
-	parts := []string{p.Name, fmt.Sprint(p.Version)}
+	parts := []string{p.Name, fmt.Sprint(p.Version), p.Entity.schema}
 	for i, handled := range p.Handles {
 		if handled {
 			parts = append(parts, fmt.Sprintf("%s/%d", p.Entity.Events[i].Name, p.Entity.Events[i].Version))
 		}
 	}
-	if len(parts) == 2 {
+	if len(parts) == 3 {
 		fault("projection %q of %q handles no event", p.Name, p.Entity.Type)
 	}
-	slices.Sort(parts[2:])
+	slices.Sort(parts[3:])
 	p.Fingerprint = fingerprint(parts...)
 }
 

@@ -1,0 +1,189 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/stream"
+)
+
+const (
+	callDeadline = 10 * time.Second
+	maxCoalesced = 256 // commands in one call
+)
+
+// pending is a command that waits for its place in a call.
+type pending struct {
+	call *call
+	done func(Answer, error)
+}
+
+// lanes bring commands to entities. Commands for one entity that arrive while a
+// call to it is in flight go together as the next call, in order.
+type lanes struct {
+	seed  maphash.Seed
+	parts [64]lanePart
+	send  func(id stream.ID, batch []pending) // answers all of them
+	wait  sync.WaitGroup
+}
+
+type lanePart struct {
+	mu    sync.Mutex
+	lanes map[stream.ID][]pending // a key is there while a goroutine serves it
+}
+
+func newLanes(send func(stream.ID, []pending)) *lanes {
+	l := &lanes{seed: maphash.MakeSeed(), send: send}
+	for i := range l.parts {
+		l.parts[i].lanes = map[stream.ID][]pending{}
+	}
+	return l
+}
+
+// add queues a command behind those for the same entity. It does not block.
+func (l *lanes) add(id stream.ID, p pending) {
+	part := &l.parts[maphash.Comparable(l.seed, id)%uint64(len(l.parts))]
+	part.mu.Lock()
+	queue, served := part.lanes[id]
+	part.lanes[id] = append(queue, p)
+	part.mu.Unlock()
+	if !served {
+		l.wait.Go(func() { l.serve(part, id) })
+	}
+}
+
+func (l *lanes) serve(part *lanePart, id stream.ID) {
+	for {
+		part.mu.Lock()
+		queue := part.lanes[id]
+		if len(queue) == 0 {
+			delete(part.lanes, id)
+			part.mu.Unlock()
+			return
+		}
+		n, size := 0, 0
+		for n < len(queue) && n < maxCoalesced {
+			if size += len(queue[n].call.Params); n > 0 && size > stream.MaxBatch/2 {
+				break
+			}
+			n++
+		}
+		batch := queue[:n:n]
+		part.lanes[id] = queue[n:]
+		part.mu.Unlock()
+		l.send(id, batch)
+	}
+}
+
+// Start runs a direct command on its entity, and calls done when it ended, with
+// a *catalog.Fault or nil. Commands for one entity are decided in the order of
+// their Starts. It does not block; the caller bounds what is in flight.
+func (s *System) Start(_ context.Context, c Command, done func(Answer, error)) {
+	k := s.newCall(c)
+	if k.answered {
+		done(Answer{}, k.fault)
+		return
+	}
+	id := stream.ID{Type: k.answer.Entity, Key: k.answer.Key}
+	if err := stream.CheckKey(id.Key); err != nil {
+		done(Answer{}, catalog.Faultf(catalog.Invalid, "the key of %s: %v", id.Type, err))
+		return
+	}
+	if err := stream.CheckKey(c.ID); err != nil {
+		done(Answer{}, catalog.Faultf(catalog.Invalid, "the command's id: %v", err))
+		return
+	}
+	s.lanes.add(id, pending{k, done})
+}
+
+// Do is Start and waiting for its end, or that of ctx. A command that ctx gave up
+// on may still be carried out: try again with the same id.
+func (s *System) Do(ctx context.Context, c Command) (Answer, error) {
+	type result struct {
+		answer Answer
+		err    error
+	}
+	ended := make(chan result, 1)
+	s.Start(ctx, c, func(a Answer, err error) { ended <- result{a, err} })
+	select {
+	case r := <-ended:
+		return r.answer, r.err
+	case <-ctx.Done():
+		return Answer{}, catalog.Faultf(catalog.Unavailable, "gave up waiting: %v", context.Cause(ctx))
+	}
+}
+
+// send carries a batch to its entity and answers it: by the short way if the
+// entity's actor runs in this process, else through the sidecar.
+func (s *System) send(id stream.ID, batch []pending) {
+	ctx, cancel := context.WithTimeout(context.Background(), callDeadline)
+	defer cancel()
+	if s.shortWay {
+		if e := s.host.local(id, s.catalog.Entities[id.Type]); e != nil {
+			s.metrics.shortCalls.Inc()
+			calls := make([]*call, len(batch))
+			for i, p := range batch {
+				calls[i] = p.call
+			}
+			s.run(ctx, e, calls)
+			s.host.release(e)
+			for _, p := range batch {
+				p.done(p.call.result())
+			}
+			return
+		}
+	}
+	commands := make([]Command, len(batch))
+	for i, p := range batch {
+		commands[i] = p.call.Command
+	}
+	replies, err := invoke[[]reply[Answer]](ctx, s, id, methodDo, commands)
+	if err == nil && len(replies) != len(batch) {
+		err = fmt.Errorf("%d answers to %d commands", len(replies), len(batch))
+	}
+	for i, p := range batch {
+		switch {
+		case err != nil:
+			p.done(Answer{}, faultOf(err))
+		case replies[i].Fault != nil:
+			p.done(replies[i].Value, replies[i].Fault)
+		default:
+			p.done(replies[i].Value, nil)
+		}
+	}
+}
+
+func (k *call) result() (Answer, error) {
+	if k.fault != nil {
+		return k.answer, k.fault
+	}
+	return k.answer, nil
+}
+
+// invoke calls an entity's actor through the sidecar. A call that failed on the
+// way is tried again until ctx ends: what is asked for is known by its id.
+func invoke[T any](ctx context.Context, s *System, id stream.ID, method string, request any) (T, error) {
+	var answer T
+	payload, err := json.Marshal(request)
+	if err != nil {
+		return answer, err
+	}
+	actorType, actorID := actorOf(id)
+	data, err := backoff.Retry(ctx, func() ([]byte, error) {
+		s.metrics.sidecarCalls.Inc()
+		return s.sidecar.Invoke(ctx, actorType, actorID, method, payload)
+	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 20 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second,
+	}))
+	if err != nil {
+		return answer, fmt.Errorf("%s: %w", id, err)
+	}
+	return answer, json.Unmarshal(data, &answer)
+}

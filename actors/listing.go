@@ -1,0 +1,343 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
+	"github.com/longrun-dev/longrun/internal/stream"
+)
+
+// Keys lists the entities of a type, shard by shard, in the order in which they
+// were registered. It reads the index's streams from the store.
+func (s *System) Keys(ctx context.Context, entityType, cursor string, limit int) (keys []string, next string, err error) {
+	if s.catalog.Entities[entityType] == nil || entityType == indexType {
+		return nil, "", catalog.Faultf(catalog.NotFound, "no entity type %q", entityType)
+	}
+	shard, from, err := parseKeysCursor(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	return s.keys(ctx, entityType, shard, from, limit)
+}
+
+func (s *System) keys(ctx context.Context, entityType string, shard int, from uint64, limit int) (keys []string, next string, err error) {
+	for shard < shards {
+		events, more, err := s.reader.Events(ctx, indexShard(entityType, shard), from, limit-len(keys))
+		if err != nil {
+			return nil, "", faultOf(err)
+		}
+		there, err := s.existing(ctx, entityType, events)
+		if err != nil {
+			return nil, "", faultOf(err)
+		}
+		keys = append(keys, there...)
+		if from = more; more == 0 {
+			shard, from = shard+1, 1
+		}
+		if len(keys) >= limit && shard < shards {
+			return keys, encodeCursor(strconv.Itoa(shard), strconv.FormatUint(from, 10)), nil
+		}
+	}
+	return keys, "", nil
+}
+
+// existing leaves out keys that were registered and never got a stream.
+func (s *System) existing(ctx context.Context, entityType string, events []stream.Recorded) ([]string, error) {
+	var keys, first []string
+	for _, e := range events {
+		var r registered
+		if err := json.Unmarshal(e.Event.Data, &r); err != nil {
+			return nil, err
+		}
+		keys = append(keys, r.Key)
+		first = append(first, stream.ID{Type: entityType, Key: r.Key}.CommitKey(1))
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	values, err := s.store.Read(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	var there []string
+	for i, value := range values {
+		if value != nil {
+			there = append(there, keys[i])
+		}
+	}
+	return there, nil
+}
+
+// Progress tells of one recorded command, as of a moment if one is given.
+func (s *System) Progress(ctx context.Context, command, id string, asOf *time.Time) (flow.Progress, error) {
+	missing := catalog.Faultf(catalog.NotFound, "no command %s with id %q", command, id)
+	if asOf != nil && asOf.After(s.now()) {
+		return flow.Progress{}, futureAsOf()
+	}
+	var commits []*stream.Commit
+	for raw, err := range s.reader.Commits(ctx, commandStream(id), 1, 0) {
+		if err != nil {
+			return flow.Progress{}, faultOf(err)
+		}
+		if asOf != nil && raw.At.After(*asOf) {
+			break
+		}
+		commits = append(commits, &raw.Commit)
+	}
+	p, err := progressOf(id, commits...)
+	switch {
+	case err != nil:
+		return p, faultOf(err)
+	case p.Command != command:
+		return p, missing
+	}
+	return p, nil
+}
+
+func futureAsOf() *catalog.Fault {
+	return &catalog.Fault{
+		Code: catalog.Invalid, Detail: "asOf lies in the future",
+		Fields: []catalog.Field{{Field: "asOf", Message: "lies in the future"}},
+	}
+}
+
+// Commands lists recorded commands, newest first. It merges the journals of all
+// hosts that ever wrote; only what it answers is read from command streams.
+func (s *System) Commands(ctx context.Context, command, status, cursor string, limit int) (items []flow.Progress, next string, err error) {
+	before, err := parsePlace(cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	walks, err := s.walks(ctx, before.at)
+	if err != nil {
+		return nil, "", faultOf(err)
+	}
+	seen := map[string]bool{}
+	var found []listed
+	for {
+		batch := found[:0:0]
+		for len(batch) < limit-len(items) {
+			l, err := newest(ctx, s, walks)
+			if err != nil {
+				return nil, "", faultOf(err)
+			}
+			if l == nil {
+				break
+			}
+			wanted := (command == "" || l.Command == command) && (status == "" || l.Status == status)
+			if wanted && !seen[l.ID] && l.place.before(before) {
+				seen[l.ID] = true
+				batch = append(batch, *l)
+			}
+		}
+		if len(batch) == 0 {
+			return items, "", nil
+		}
+		progress, err := s.listedProgress(ctx, batch)
+		if err != nil {
+			return nil, "", faultOf(err)
+		}
+		items = append(items, progress...)
+		if len(items) >= limit {
+			return items, batch[len(batch)-1].place.encode(), nil
+		}
+	}
+}
+
+// listedProgress reads the progress of commands, without those whose flush
+// failed after their row was written.
+func (s *System) listedProgress(ctx context.Context, batch []listed) ([]flow.Progress, error) {
+	keys := make([]string, len(batch))
+	for i, l := range batch {
+		keys[i] = commandStream(l.ID).CommitKey(1)
+	}
+	values, err := s.store.Read(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var items []flow.Progress
+	for i, value := range values {
+		if value == nil {
+			continue
+		}
+		c, err := stream.Decode(commandStream(batch[i].ID), 1, value)
+		if err != nil {
+			return nil, err
+		}
+		p, err := progressOf(batch[i].ID, &c)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, p)
+	}
+	return items, nil
+}
+
+// place is where a row stands among all journals: newest first, then by journal,
+// commit and row, last first.
+type place struct {
+	at      time.Time
+	journal string
+	number  uint64
+	row     int
+}
+
+func (p place) before(q place) bool {
+	if q.at.IsZero() {
+		return true
+	}
+	return cmp.Or(p.at.Compare(q.at), cmp.Compare(p.journal, q.journal), cmp.Compare(p.number, q.number), cmp.Compare(p.row, q.row)) < 0
+}
+
+func (p place) encode() string {
+	return encodeCursor(strconv.FormatInt(p.at.UnixMicro(), 10), p.journal, strconv.FormatUint(p.number, 10), strconv.Itoa(p.row))
+}
+
+// listed is a journal's row with its place.
+type listed struct {
+	row
+	place
+}
+
+// walk goes through one journal backwards.
+type walk struct {
+	id     stream.ID
+	number uint64   // the next commit to read, downwards; 0 at the end
+	rows   []listed // read and not yet taken, the newest last
+}
+
+// walkPage is how many journal commits are read at a time.
+const walkPage = 16
+
+// walks finds every journal's newest commit up to a moment.
+func (s *System) walks(ctx context.Context, upTo time.Time) ([]*walk, error) {
+	if upTo.IsZero() {
+		upTo = time.UnixMicro(math.MaxInt64)
+	}
+	keys, cursor, err := s.keys(ctx, journalType, 0, 1, 1000)
+	for err == nil && cursor != "" {
+		var more []string
+		shard, from, _ := parseKeysCursor(cursor)
+		more, cursor, err = s.keys(ctx, journalType, shard, from, 1000)
+		keys = append(keys, more...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	walks := make([]*walk, len(keys))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i, key := range keys {
+		group.Go(func() error {
+			id := stream.ID{Type: journalType, Key: key}
+			number, err := s.reader.FindTime(ctx, id, upTo)
+			walks[i] = &walk{id: id, number: number}
+			return err
+		})
+	}
+	return walks, group.Wait()
+}
+
+// newest takes the newest row of all walks; nil when they are at their ends.
+func newest(ctx context.Context, s *System, walks []*walk) (*listed, error) {
+	var from *walk
+	for _, w := range walks {
+		if err := w.fill(ctx, s); err != nil {
+			return nil, err
+		}
+		if len(w.rows) > 0 && (from == nil || from.rows[len(from.rows)-1].place.before(w.rows[len(w.rows)-1].place)) {
+			from = w
+		}
+	}
+	if from == nil {
+		return nil, nil
+	}
+	l := from.rows[len(from.rows)-1]
+	from.rows = from.rows[:len(from.rows)-1]
+	return &l, nil
+}
+
+func (w *walk) fill(ctx context.Context, s *System) error {
+	if len(w.rows) > 0 || w.number == 0 {
+		return nil
+	}
+	from := max(w.number, walkPage) - walkPage + 1
+	for raw, err := range s.reader.Commits(ctx, w.id, from, w.number) {
+		if err != nil {
+			return err
+		}
+		var r recorded
+		if err := json.Unmarshal(raw.Appends[0].Events[0].Data, &r); err != nil {
+			return fmt.Errorf("%s, commit %d: %w", w.id, raw.Number, err)
+		}
+		for i, row := range r.Commands {
+			w.rows = append(w.rows, listed{row, place{raw.At, w.id.Key, raw.Number, i}})
+		}
+	}
+	w.number = from - 1
+	return nil
+}
+
+// A cursor is opaque to callers: its parts, joined and encoded.
+func encodeCursor(parts ...string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(parts, "\n")))
+}
+
+func decodeCursor(cursor string, parts int) ([]string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if split := strings.Split(string(b), "\n"); err == nil && len(split) == parts {
+		return split, nil
+	}
+	return nil, badCursor()
+}
+
+func badCursor() *catalog.Fault {
+	return &catalog.Fault{
+		Code: catalog.Invalid, Detail: "cursor is not one of an earlier answer",
+		Fields: []catalog.Field{{Field: "cursor", Message: "is not one of an earlier answer"}},
+	}
+}
+
+func parseKeysCursor(cursor string) (shard int, from uint64, err error) {
+	if cursor == "" {
+		return 0, 1, nil
+	}
+	parts, err := decodeCursor(cursor, 2)
+	if err != nil {
+		return 0, 0, err
+	}
+	shard, err1 := strconv.Atoi(parts[0])
+	from, err2 := strconv.ParseUint(parts[1], 10, 64)
+	if err1 != nil || err2 != nil || shard < 0 || shard >= shards {
+		return 0, 0, badCursor()
+	}
+	return shard, from, nil
+}
+
+func parsePlace(cursor string) (place, error) {
+	if cursor == "" {
+		return place{}, nil
+	}
+	parts, err := decodeCursor(cursor, 4)
+	if err != nil {
+		return place{}, err
+	}
+	at, err1 := strconv.ParseInt(parts[0], 10, 64)
+	number, err2 := strconv.ParseUint(parts[2], 10, 64)
+	row, err3 := strconv.Atoi(parts[3])
+	if err1 != nil || err2 != nil || err3 != nil {
+		return place{}, badCursor()
+	}
+	return place{time.UnixMicro(at).UTC(), parts[1], number, row}, nil
+}

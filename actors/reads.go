@@ -1,0 +1,231 @@
+package actors
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/stream"
+)
+
+// serveDo runs commands that came through the sidecar.
+func (s *System) serveDo(ctx context.Context, e *entity, payload []byte) ([]byte, error) {
+	var commands []Command
+	if err := json.Unmarshal(payload, &commands); err != nil {
+		return nil, err
+	}
+	calls := make([]*call, len(commands))
+	for i, c := range commands {
+		k := s.newCall(c)
+		if !k.answered && (k.answer.Key != e.id.Key || k.answer.Entity != e.id.Type) {
+			k.refuse(catalog.Faultf(catalog.Internal, "command %s is about %s/%s, not %s", c.Name, k.answer.Entity, k.answer.Key, e.id))
+		}
+		calls[i] = k
+	}
+	s.run(ctx, e, calls)
+	replies := make([]reply[Answer], len(calls))
+	for i, k := range calls {
+		replies[i] = reply[Answer]{k.fault, k.answer}
+	}
+	return json.Marshal(replies)
+}
+
+// serveRead answers a read that came through the sidecar.
+func serveRead[T any](ctx context.Context, e *entity, payload []byte, read func(context.Context, *entity, readRequest) (T, error)) ([]byte, error) {
+	var r readRequest
+	if err := json.Unmarshal(payload, &r); err != nil {
+		return nil, err
+	}
+	value, err := read(ctx, e, r)
+	if err != nil {
+		return json.Marshal(reply[T]{Fault: faultOf(err)})
+	}
+	return json.Marshal(reply[T]{Value: value})
+}
+
+// read asks an entity's owner.
+func read[T any](ctx context.Context, s *System, id stream.ID, method string, r readRequest, here func(context.Context, *entity, readRequest) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
+	var zero T
+	if s.shortWay {
+		if e := s.host.local(id, s.catalog.Entities[id.Type]); e != nil {
+			defer s.host.release(e)
+			value, err := here(ctx, e, r)
+			if err != nil {
+				return zero, faultOf(err)
+			}
+			return value, nil
+		}
+	}
+	answer, err := invoke[reply[T]](ctx, s, id, method, r)
+	switch {
+	case err != nil:
+		return zero, faultOf(err)
+	case answer.Fault != nil:
+		return zero, answer.Fault
+	}
+	return answer.Value, nil
+}
+
+// fresh opens an entity for reading, within its turn; strong looks first
+// whether someone else has written since.
+func (s *System) fresh(ctx context.Context, e *entity, needs []*catalog.Projection, strong bool) error {
+	_, err := guard(func() (none, error) { return none{}, e.ensure(ctx, s, needs) })
+	if err == nil && strong {
+		newer, strongErr := s.reader.Exists(ctx, e.id, e.tail.Number+1)
+		if err = strongErr; newer {
+			e.drop()
+			_, err = guard(func() (none, error) { return none{}, e.ensure(ctx, s, needs) })
+		}
+	}
+	if err != nil {
+		e.drop()
+		return err
+	}
+	if e.tail.Last == 0 {
+		return catalog.Faultf(catalog.NotFound, "no %s %q", e.id.Type, e.id.Key)
+	}
+	return nil
+}
+
+func (s *System) projectNow(ctx context.Context, e *entity, r readRequest) (State, error) {
+	p := s.catalog.Projections[e.id.Type][r.Name]
+	if p == nil {
+		return State{}, unknownName("projection", r.Name, e.id)
+	}
+	if err := e.lock(ctx); err != nil {
+		return State{}, err
+	}
+	defer e.unlock()
+	if err := s.fresh(ctx, e, []*catalog.Projection{p}, r.Strong); err != nil {
+		return State{}, err
+	}
+	state, err := e.folds[p.Index].Marshal()
+	return State{state, e.tail.Last, e.tail.At}, err
+}
+
+func (s *System) classifyNow(ctx context.Context, e *entity, r readRequest) (Judgement, error) {
+	c := s.catalog.Classifiers[e.id.Type][r.Name]
+	if c == nil {
+		return Judgement{}, unknownName("classifier", r.Name, e.id)
+	}
+	params, err := c.Decode(r.Params)
+	if err != nil {
+		return Judgement{}, catalog.Faultf(catalog.Invalid, "parameters of %s: %v", r.Name, err)
+	}
+	if err := e.lock(ctx); err != nil {
+		return Judgement{}, err
+	}
+	defer e.unlock()
+	if err := s.fresh(ctx, e, c.Needs, r.Strong); err != nil {
+		return Judgement{}, err
+	}
+	verdict, err := s.judge(ctx, e.id, e.def, c, params, e.folds, e.tail.At)
+	return Judgement{verdict, e.tail.Last}, err
+}
+
+// judge runs a classifier over folds that stand at a moment, loading what it
+// asks for of the past.
+func (s *System) judge(ctx context.Context, id stream.ID, def *catalog.Entity, c *catalog.Classifier, params any, folds []catalog.Fold, at time.Time) (catalog.Verdict, error) {
+	k := &call{}
+	r := &turnReader{folds: folds, tail: at, now: at, call: k}
+	for {
+		verdict, err := guard(func() (catalog.Verdict, error) { return c.Judge(r, params), nil })
+		if err != nil {
+			s.log.Error("a classifier failed", "classifier", c.Name, "stream", id, "error", err)
+			return 0, catalog.Faultf(catalog.Internal, "classifier %s failed", c.Name)
+		}
+		if len(k.missing) == 0 {
+			return verdict, nil
+		}
+		if err := s.loadPast(ctx, id, def, k); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Project answers a projection of an entity: the current one from its owner's
+// memory, an earlier one from the store.
+func (s *System) Project(ctx context.Context, id stream.ID, projection string, at At) (State, error) {
+	def, p := s.catalog.Entities[id.Type], s.catalog.Projections[id.Type][projection]
+	if p == nil {
+		return State{}, unknownName("projection", projection, id)
+	}
+	if at.Time == nil && at.Sequence == nil {
+		return read(ctx, s, id, methodProject, readRequest{Name: projection, Strong: at.Strong}, s.projectNow)
+	}
+	folds, where, err := s.past(ctx, id, def, []*catalog.Projection{p}, at)
+	if err != nil {
+		return State{}, faultOf(err)
+	}
+	state, err := folds[p.Index].Marshal()
+	if err != nil {
+		return State{}, faultOf(err)
+	}
+	return State{state, where.sequence, where.asOf(at)}, nil
+}
+
+// Classify asks a classifier about an entity. params is the JSON of its
+// parameters, {} for none.
+func (s *System) Classify(ctx context.Context, id stream.ID, classifier string, params json.RawMessage, at At) (Judgement, error) {
+	def, c := s.catalog.Entities[id.Type], s.catalog.Classifiers[id.Type][classifier]
+	if c == nil {
+		return Judgement{}, unknownName("classifier", classifier, id)
+	}
+	decoded, err := c.Decode(params)
+	if err != nil {
+		return Judgement{}, catalog.Faultf(catalog.Invalid, "parameters of %s: %v", classifier, err)
+	}
+	if at.Time == nil && at.Sequence == nil {
+		return read(ctx, s, id, methodClassify, readRequest{Name: classifier, Params: params, Strong: at.Strong}, s.classifyNow)
+	}
+	folds, where, err := s.past(ctx, id, def, c.Needs, at)
+	if err != nil {
+		return Judgement{}, faultOf(err)
+	}
+	if where.sequence == 0 {
+		return Judgement{catalog.Undecided, 0}, nil
+	}
+	verdict, err := s.judge(ctx, id, def, c, decoded, folds, where.at)
+	if err != nil {
+		return Judgement{}, faultOf(err)
+	}
+	return Judgement{verdict, where.sequence}, nil
+}
+
+// past folds an entity as of an earlier moment or sequence. An entity that
+// never existed is not found; before it existed the folds are empty.
+func (s *System) past(ctx context.Context, id stream.ID, def *catalog.Entity, ps []*catalog.Projection, at At) ([]catalog.Fold, point, error) {
+	if at.Time != nil && at.Time.After(s.now()) {
+		return nil, point{}, futureAsOf()
+	}
+	folds, where, err := s.foldAt(ctx, id, def, ps, at)
+	if err != nil || where.sequence > 0 {
+		return folds, where, err
+	}
+	if exists, err := s.reader.Exists(ctx, id, 1); err != nil || exists {
+		return folds, where, err
+	}
+	return nil, point{}, catalog.Faultf(catalog.NotFound, "no %s %q", id.Type, id.Key)
+}
+
+func (p point) asOf(at At) time.Time {
+	if at.Time != nil {
+		return at.Time.UTC()
+	}
+	return p.at
+}
+
+// Verify checks a stream's chain from end to end.
+func (s *System) Verify(ctx context.Context, id stream.ID) (stream.Report, error) {
+	report, err := s.reader.Verify(ctx, id)
+	switch {
+	case err != nil:
+		return report, faultOf(err)
+	case report.Commits == 0 && report.OK:
+		return report, catalog.Faultf(catalog.NotFound, "no %s %q", id.Type, id.Key)
+	}
+	return report, nil
+}
