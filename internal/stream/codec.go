@@ -93,7 +93,7 @@ func (c *Commit) Encode() []byte {
 	b = append(b, c.Prev[:]...)
 	b = binary.AppendVarint(b, c.At.UnixMicro())
 
-	var t table
+	t := table{list: make([]string, 0, scanned)}
 	for i := range c.Appends {
 		t.collect(&c.Appends[i])
 	}

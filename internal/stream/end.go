@@ -8,7 +8,9 @@ import (
 
 // A stream ends at the first absent commit. A store that lost a commit looks
 // the same, and taking that for the end would lose money silently; so the end
-// is believed only when later commits are absent as well.
+// is believed only when later commits are absent as well. A run of up to four
+// lost commits is always noticed if as many follow it. So is a longer one by
+// Verify, and by whoever replays up to a head that lies behind it.
 
 // enough is how many absent commits in a page end a stream without another look.
 const enough = 5

@@ -39,8 +39,9 @@ type RecentID struct {
 	First, Last uint64 // sequences of its events; Last is First-1 if it has none
 }
 
-// Remember adds the appends of c to recent, as append does, and drops the
-// oldest above MaxRecent. The ids do not keep the commit in memory.
+// Remember adds the appends of c to recent, as append does, and leaves out the
+// oldest above MaxRecent. Heads that hold the old slice stay as they are. The
+// ids do not keep the commit in memory.
 func Remember(recent []RecentID, c *Commit) []RecentID {
 	first := c.First
 	for i := range c.Appends {
@@ -51,7 +52,7 @@ func Remember(recent []RecentID, c *Commit) []RecentID {
 		})
 		first = last + 1
 	}
-	return slices.Delete(recent, 0, max(0, len(recent)-MaxRecent))
+	return recent[max(0, len(recent)-MaxRecent):]
 }
 
 // A head is stored in a frame (wire.go) with the magic "LH". Its body in format

@@ -58,6 +58,12 @@ func (r Reader) Verify(ctx context.Context, id ID) (Report, error) {
 			damage = head.compare(&raw, recent)
 		}
 	}
+	if _, err := r.confirmEnd(ctx, id, report.Commits+1, false); errors.Is(err, ErrCorrupt) {
+		report.Problem = err.Error()
+		return report, nil
+	} else if err != nil {
+		return Report{}, err
+	}
 	if head != nil && head.Number > report.Commits {
 		damage = fmt.Errorf("commit %d does not exist", head.Number)
 	}
