@@ -1,0 +1,230 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/longrun-dev/longrun/actors"
+	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/stream"
+)
+
+// windowBytes is how much of one bulk's input is in memory at most.
+const windowBytes = 16 << 20
+
+// contentNDJSON is the type of a bulk's input and output.
+const contentNDJSON = "application/x-ndjson"
+
+// bulkLine is one line of a bulk.
+type bulkLine struct {
+	Command          string         `json:"command"`
+	ID               *string        `json:"id"`
+	Parameters       jsontext.Value `json:"parameters"`
+	ExpectedSequence *uint64        `json:"expectedSequence"`
+	Options          jsontext.Value `json:"options"`
+}
+
+// bulk is one POST /commands under way. One goroutine reads lines and starts
+// their commands, in input order, so that the order per entity is kept; another
+// writes the answers, in the same order, while lines still come. When answers
+// are not read, the window fills and no more lines are read.
+type bulk struct {
+	server  *Server
+	system  Runtime
+	context stream.Context // of every command
+	ctx     context.Context
+	window  *window
+	queue   chan *pending
+	gone    chan struct{} // closed when nobody reads the answers any more
+}
+
+// pending is a line that was read and waits for its answer.
+type pending struct {
+	line   int
+	size   int
+	id     string
+	done   chan struct{} // closed when answer and err are set
+	answer actors.Answer
+	err    error
+}
+
+// postCommands runs commands that come as NDJSON.
+func (s *Server) postCommands(w http.ResponseWriter, r *request) error {
+	if err := checkContentType(r, contentNDJSON, "application/ndjson", "application/jsonl", "application/json"); err != nil {
+		return err
+	}
+	var f faults
+	_, given := commandHeaders(r.Header, &f)
+	if r.Header.Get(headerID) != "" {
+		f.add(headerID, "is not for a bulk: each line has its id")
+	}
+	if err := f.err(); err != nil {
+		return err
+	}
+	system, err := s.runtime()
+	if err != nil {
+		return err
+	}
+	control := http.NewResponseController(w)
+	if err := control.EnableFullDuplex(); err != nil && r.ProtoMajor == 1 {
+		return fmt.Errorf("bulk: %w", err)
+	}
+	w.Header().Set("Content-Type", contentNDJSON)
+	w.WriteHeader(http.StatusOK)
+	_ = control.Flush() // the client may wait for the status before it sends; a dead one shows later
+
+	b := &bulk{
+		server:  s,
+		system:  system,
+		context: given,
+		ctx:     context.WithoutCancel(r.Context()), // what was started ends, whoever listens
+		window:  newWindow(s.limits.Window, windowBytes),
+		queue:   make(chan *pending, s.limits.Window),
+		gone:    make(chan struct{}),
+	}
+	finished := make(chan struct{})
+	var both sync.WaitGroup
+	both.Go((&bulkWriter{bulk: b, w: w, control: control}).run)
+	both.Go(func() { // wakes the reader when there is no sense in going on
+		select {
+		case <-s.draining:
+		case <-b.gone:
+		case <-r.Context().Done():
+		case <-finished:
+			return
+		}
+		_ = control.SetReadDeadline(time.Now())
+	})
+	defer both.Wait()
+	defer close(finished)
+	b.read(r.Body)
+	return nil
+}
+
+// read starts the command of every line, until there is no more or it is told
+// to stop.
+func (b *bulk) read(body io.Reader) {
+	defer close(b.queue)
+	lines := newLineReader(body, maxBody)
+	for n := 1; ; n++ {
+		line, err := lines.next()
+		if b.stopped() {
+			b.answer(&pending{line: n}, catalog.Faultf(catalog.Unavailable, "the system is stopping: this line and what follows it was not read"))
+			return
+		}
+		switch {
+		case errors.Is(err, errLineTooLong):
+			b.answer(&pending{line: n}, catalog.Faultf(catalog.TooLarge, "the line has more than %d bytes", maxBody))
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			b.answer(&pending{line: n}, catalog.Faultf(catalog.Invalid, "the body broke off: this line was not read to its end"))
+			return
+		case len(bytes.TrimSpace(line)) > 0:
+			b.start(n, line)
+		}
+	}
+}
+
+func (b *bulk) stopped() bool {
+	select {
+	case <-b.server.draining:
+		return true
+	case <-b.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// answer queues a line that is answered already.
+func (b *bulk) answer(p *pending, err error) {
+	b.window.enter(p.size)
+	p.err, p.done = err, closed
+	b.queue <- p
+}
+
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+func (b *bulk) start(n int, line []byte) {
+	p := &pending{line: n, size: len(line)}
+	command, err := b.command(line)
+	p.id = command.ID
+	if err != nil {
+		b.answer(p, err)
+		return
+	}
+	b.window.enter(p.size)
+	p.done = make(chan struct{})
+	b.queue <- p // there is room: the window is no larger than the queue
+	b.system.Start(b.ctx, command, func(answer actors.Answer, err error) {
+		p.answer, p.err = answer, err
+		close(p.done)
+	})
+}
+
+// command reads one line. As much of it as could be read comes with the error.
+func (b *bulk) command(line []byte) (actors.Command, error) {
+	var in bulkLine
+	err := json.Unmarshal(line, &in, json.RejectUnknownMembers(true))
+	c := actors.Command{Name: in.Command, Expected: in.ExpectedSequence, Context: b.context}
+	var f faults
+	if in.ID != nil {
+		c.ID = *in.ID
+		if err := stream.CheckKey(c.ID); err != nil {
+			f.add("id", "%v", err)
+		}
+	}
+	if err != nil {
+		return c, lineFault(err)
+	}
+	if in.Options != nil {
+		f.add("options", "are for commands that run on: a direct command is decided at once")
+	}
+	if err := f.err(); err != nil {
+		return c, err
+	}
+	check, err := b.server.params(in.Command)
+	if err != nil {
+		return c, err
+	}
+	if in.Parameters == nil {
+		return c, invalid("parameters", "is missing")
+	}
+	if c.Params, err = check.check(in.Parameters); err != nil {
+		return c, err
+	}
+	identify(&c)
+	return c, nil
+}
+
+// lineFault says what is wrong with the JSON around a line's parameters.
+func lineFault(err error) *catalog.Fault {
+	var wrong *json.SemanticError
+	switch {
+	case !errors.As(err, &wrong):
+		return syntaxFault(err)
+	case wrong.JSONPointer == "":
+		return catalog.Faultf(catalog.Invalid, "the line must be a JSON object")
+	case errors.Is(err, json.ErrUnknownName):
+		return invalid(dotted(wrong.JSONPointer), "is not a field here")
+	case wrong.GoType.Kind() == reflect.String:
+		return invalid(dotted(wrong.JSONPointer), "expected string")
+	default:
+		return invalid(dotted(wrong.JSONPointer), "expected a whole number from 0")
+	}
+}

@@ -1,0 +1,112 @@
+package app
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/longrun-dev/longrun/actors"
+	"github.com/longrun-dev/longrun/internal/flow"
+)
+
+// operations is every call of the API. Literal paths come before variable ones
+// that would match too.
+func (s *Server) operations() []*operation {
+	text := huma.Schema{Type: huma.TypeString}
+	paramStatus := urlParam{"status", "only those with this status", huma.Schema{Type: huma.TypeString, Enum: statuses}}
+	get, post := http.MethodGet, http.MethodPost
+	operations := []*operation{
+		{
+			id: "index", method: get, path: "/", handle: s.showIndex, answer: index{},
+			summary: "Names every entity type and every command, with example calls",
+		},
+		{
+			id: "openapi", method: get, path: "/openapi.json", handle: s.showOpenAPI, exempt: true, hidden: true,
+		},
+		{
+			id: "healthz", method: get, path: "/healthz", handle: s.healthz, exempt: true, answer: health{},
+			summary: "Says that the process lives",
+		},
+		{
+			id: "readyz", method: get, path: "/readyz", handle: s.readyz, exempt: true, answer: readiness{},
+			summary: "Says whether the system can serve",
+		},
+		{
+			id: "metrics", method: get, path: "/metrics", handle: s.showMetrics, exempt: true,
+			summary: "Measurements for Prometheus",
+		},
+		{
+			id: "post-commands", method: post, path: "/commands", handle: s.postCommands,
+			stream:  func(*request) bool { return true },
+			headers: []string{headerCorrelation, headerCausation, headerWho},
+			summary: "Runs commands, a line of NDJSON each; answers in the same order",
+		},
+		{
+			id: "list-commands", method: get, path: "/commands", handle: s.listCommands, answer: page[flow.Progress]{},
+			query:   []urlParam{{"command", "only those of this name", text}, paramStatus, paramCursor, paramLimit},
+			summary: "Lists recorded commands, newest first",
+		},
+		{ // one operation for each command in the document
+			id: "post-command", method: post, path: "/commands/{command}", handle: s.postCommand, answer: actors.Answer{}, hidden: true,
+			headers: []string{headerID, headerCorrelation, headerCausation, headerWho},
+			query:   commandParamsInURL(),
+		},
+		{
+			id: "get-command", method: get, path: "/commands/{command}/{id}", handle: s.getCommand, answer: flow.Progress{},
+			query:   []urlParam{paramAsOf},
+			summary: "Tells how far a recorded command is",
+		},
+		{
+			id: "get-command-events", method: get, path: "/commands/{command}/{id}/events", handle: s.commandEvents, answer: eventPage{},
+			query: []urlParam{paramFrom, paramLimit, paramFollow}, stream: following,
+			summary: "Reads a recorded command's own stream",
+		},
+		{
+			id: "list-entities", method: get, path: "/entities/{type}", handle: s.listEntities, answer: page[string]{},
+			query:   []urlParam{paramCursor, paramLimit},
+			summary: "Lists the keys of an entity type",
+		},
+		{
+			id: "get-entity-events", method: get, path: "/entities/{type}/{key}/events", handle: s.entityEvents, answer: eventPage{},
+			query: []urlParam{paramFrom, paramLimit, paramFollow}, stream: following,
+			summary: "Reads an entity's stream",
+		},
+		{
+			id: "project-entity", method: get, path: "/entities/{type}/{key}/projections/{projection}", handle: s.project, answer: actors.State{},
+			query: []urlParam{
+				paramAsOf,
+				{"sequence", "the state after this event", huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)}},
+				{"consistency", "strong looks whether the entity moved meanwhile", huma.Schema{Type: huma.TypeString, Enum: []any{"strong"}}},
+			},
+			summary: "Tells an entity's state in one projection",
+		},
+		{
+			id: "classify-entity", method: get, path: "/entities/{type}/{key}/classifications/{classifier}", handle: s.classify, answer: judgement{},
+			query: []urlParam{paramAsOf}, anyQuery: true,
+			summary: "Tells what a classifier says of an entity; the classifier's parameters are URL parameters too",
+		},
+		{
+			id: "verify-entity", method: post, path: "/entities/{type}/{key}/verify", handle: s.verify, answer: verification{},
+			summary: "Checks an entity's stream from end to end",
+		},
+	}
+	for _, action := range []string{"cancel", "pause", "resume", "retry-failed", "signal/{name}"} {
+		operations = append(operations, &operation{
+			id: "action-" + action, method: post, path: "/commands/{command}/{id}/" + action, handle: s.act, hidden: true,
+		})
+	}
+	return operations
+}
+
+// commandParamsInURL is what POST /commands/{command} knows; batchParams only to
+// say why they are refused.
+func commandParamsInURL() []urlParam {
+	known := []urlParam{
+		{"expectedSequence", "refuses, as a conflict, unless the entity's sequence is this", huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)}},
+		{"wait", "how long to wait for the end; a direct command has always ended", huma.Schema{Type: huma.TypeString, Format: "duration"}},
+	}
+	for _, name := range batchParams {
+		known = append(known, urlParam{name: name})
+	}
+	return known
+}

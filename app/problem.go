@@ -1,0 +1,91 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/longrun-dev/longrun/internal/catalog"
+)
+
+// codeForbidden is a fault of the edge alone: the system behind it never
+// answers with it.
+const codeForbidden catalog.Code = "forbidden"
+
+// retryAfter is what Retry-After says with every unavailable, in seconds.
+const retryAfter = 1
+
+// kinds is the one mapping from codes to HTTP, and the table of API.md.
+var kinds = map[catalog.Code]struct {
+	status int
+	title  string
+}{
+	catalog.Invalid:     {http.StatusBadRequest, "The request is not valid"},
+	catalog.NotFound:    {http.StatusNotFound, "There is no such thing"},
+	catalog.Rejected:    {http.StatusUnprocessableEntity, "The domain rejected the command"},
+	catalog.Conflict:    {http.StatusConflict, "A precondition does not hold"},
+	catalog.TooLarge:    {http.StatusRequestEntityTooLarge, "Too large"},
+	codeForbidden:       {http.StatusForbidden, "Not allowed"},
+	catalog.Unavailable: {http.StatusServiceUnavailable, "Not available now"},
+	catalog.Internal:    {http.StatusInternalServerError, "A fault of the system"},
+}
+
+// problem is the body of every error, RFC 9457 with a code.
+type problem struct {
+	Type   string          `json:"type" doc:"urn:longrun:problem: and the code"`
+	Title  string          `json:"title"`
+	Status int             `json:"status" doc:"the HTTP status"`
+	Code   catalog.Code    `json:"code" enum:"invalid,not-found,rejected,conflict,too-large,unauthorized,forbidden,unavailable,internal" doc:"what to branch on"`
+	Detail string          `json:"detail" doc:"for people"`
+	Reason string          `json:"reason,omitempty" doc:"of a rejection: the domain's own code, e.g. insufficient-funds"`
+	Errors []catalog.Field `json:"errors,omitempty" doc:"what is wrong with each field"`
+}
+
+// problemOf tells err to a caller. What is not a fault with a known code is a
+// bug: it is logged, and nothing of it is told.
+func problemOf(err error, log *slog.Logger) problem {
+	var f *catalog.Fault
+	if !errors.As(err, &f) {
+		f = &catalog.Fault{Code: catalog.Internal}
+	}
+	kind, known := kinds[f.Code]
+	if !known || f.Code == catalog.Internal {
+		log.Error("internal fault", "error", err)
+		f = &catalog.Fault{Code: catalog.Internal, Detail: "an unexpected fault; the log of the system says more"}
+		kind = kinds[f.Code]
+	}
+	return problem{
+		Type:   "urn:longrun:problem:" + string(f.Code),
+		Title:  kind.title,
+		Status: kind.status,
+		Code:   f.Code,
+		Detail: f.Detail,
+		Reason: f.Reason,
+		Errors: f.Fields,
+	}
+}
+
+// writeProblem answers with err.
+func writeProblem(w http.ResponseWriter, err error, log *slog.Logger) {
+	p := problemOf(err, log)
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	if p.Code == catalog.Unavailable {
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client is gone; nobody is left to tell
+}
+
+// writeJSON answers 200 with v.
+func writeJSON(w http.ResponseWriter, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody is left to tell
+	return nil
+}

@@ -1,0 +1,54 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+
+	"github.com/longrun-dev/longrun/actors"
+	"github.com/longrun-dev/longrun/internal/flow"
+	"github.com/longrun-dev/longrun/internal/stream"
+)
+
+// Runtime is what the edges ask of the system behind them; *actors.System is
+// one. Every error it answers with is a *catalog.Fault. All of it may be called
+// at the same time.
+type Runtime interface {
+	// Do runs a direct command to its end.
+	Do(ctx context.Context, c actors.Command) (actors.Answer, error)
+
+	// Start is Do without waiting: done gets the answer, once, perhaps before
+	// Start returns. Commands for one entity are decided in the order of their
+	// Starts. The caller bounds what is in flight.
+	Start(ctx context.Context, c actors.Command, done func(actors.Answer, error))
+
+	Project(ctx context.Context, id stream.ID, projection string, at actors.At) (actors.State, error)
+	Classify(ctx context.Context, id stream.ID, classifier string, params json.RawMessage, at actors.At) (actors.Judgement, error)
+
+	// Events reads a page of a stream; next is where the next page starts, 0 if
+	// there is no more now. A stream that does not exist is not found.
+	Events(ctx context.Context, id stream.ID, from uint64, limit int) (events []stream.Recorded, next uint64, err error)
+
+	// Follow goes through the events of a stream, and then through those that
+	// come, until ctx ends.
+	Follow(ctx context.Context, id stream.ID, from uint64) iter.Seq2[stream.Recorded, error]
+
+	// Verify checks a stream's chain from end to end.
+	Verify(ctx context.Context, id stream.ID) (stream.Report, error)
+
+	// Keys lists the entities of a type.
+	Keys(ctx context.Context, entityType, cursor string, limit int) (keys []string, next string, err error)
+
+	// Progress tells of one recorded command, as of a moment if one is given.
+	Progress(ctx context.Context, command, id string, asOf *time.Time) (flow.Progress, error)
+
+	// Commands lists recorded commands, newest first; empty filters let all
+	// through.
+	Commands(ctx context.Context, command, status, cursor string, limit int) (items []flow.Progress, next string, err error)
+
+	// Ready says what keeps the system from serving; nil if nothing does.
+	Ready(ctx context.Context) error
+}
+
+var _ Runtime = (*actors.System)(nil)
