@@ -23,6 +23,7 @@ type Config struct {
 	ActorHosting  string        // actors.HostAuto, HostStream or HostHTTP
 	ShortWay      bool          // call entities that live in this process directly
 	StateStore    string        // the name of the Dapr component
+	MaxOpen       int           // entities kept in memory
 	Limits        Limits        // of the API
 	ShutdownGrace time.Duration // how long requests in flight may take to end
 	LogFormat     string        // "text", "json", or "auto": text on a terminal
@@ -59,6 +60,9 @@ func settings() []setting {
 		{"LONGRUN_STATE_STORE", "statestore", "the Dapr component that keeps the streams", func(c *Config, v string) error {
 			c.StateStore = v
 			return nil
+		}},
+		{"LONGRUN_MAX_OPEN", "20000", "entities kept in memory; the least recently used are let go", func(c *Config, v string) error {
+			return positive(v, &c.MaxOpen)
 		}},
 		{"LONGRUN_MAX_REQUESTS", "1024", "requests answered at the same time; more are unavailable", func(c *Config, v string) error {
 			return positive(v, &c.Limits.Requests)

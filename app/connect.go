@@ -32,7 +32,7 @@ func connect(cfg Config, domains []*catalog.Domain, metrics prometheus.Registere
 		if err != nil {
 			return nil, stop, err
 		}
-		system, err := actors.New(domains, store, sidecar, actors.Config{Log: log, Metrics: metrics, ShortWay: cfg.ShortWay})
+		system, err := actors.New(domains, store, sidecar, actors.Config{Log: log, Metrics: metrics, ShortWay: cfg.ShortWay, MaxOpen: cfg.MaxOpen})
 		if err != nil {
 			return nil, stop, err
 		}
