@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
 	"github.com/longrun-dev/longrun/internal/stream"
@@ -26,8 +27,11 @@ type entity struct {
 	tail    stream.Tail
 	folds   []catalog.Fold // by Projection.Index; nil where nobody asked yet
 	recent  []stream.RecentID
+	large   []bool // by Projection.Index: too large for a snapshot, so not marshalled for one again
 	unknown string // an event that this release does not know; "" if none
 	headAt  uint64 // commit number of the last head
+
+	stale atomic.Bool // the sidecar let go of the actor during a turn: open again before the next
 
 	// Under host.mu.
 	pins   int
@@ -57,11 +61,14 @@ func (e *entity) unlock() { e.turn <- struct{}{} }
 
 // drop forgets everything: the next turn opens the stream again.
 func (e *entity) drop() {
-	e.open, e.tail, e.folds, e.recent, e.unknown, e.headAt = false, stream.Tail{}, nil, nil, "", 0
+	e.open, e.tail, e.folds, e.recent, e.large, e.unknown, e.headAt = false, stream.Tail{}, nil, nil, nil, "", 0
 }
 
 // ensure opens the stream if it is not open, and makes the folds of needs.
 func (e *entity) ensure(ctx context.Context, s *System, needs []*catalog.Projection) error {
+	if e.stale.Swap(false) {
+		e.drop()
+	}
 	if !e.open {
 		if err := e.load(ctx, s, needs); err != nil {
 			e.drop()
@@ -103,6 +110,7 @@ func (e *entity) ensure(ctx context.Context, s *System, needs []*catalog.Project
 // needed; else from its first commit.
 func (e *entity) load(ctx context.Context, s *System, needs []*catalog.Projection) error {
 	e.drop()
+	e.large = make([]bool, len(e.def.Projections))
 	fresh := func() {
 		e.folds = make([]catalog.Fold, len(e.def.Projections))
 		for _, p := range needs {
@@ -176,11 +184,12 @@ func (e *entity) head() *stream.Head {
 	h.Recent = e.recent
 	size := 0
 	for i, f := range e.folds {
-		if f == nil {
+		if f == nil || e.large[i] {
 			continue
 		}
 		state, err := f.Marshal()
 		if err != nil || size+len(state) > stream.MaxSnapshot {
+			e.large[i] = true
 			continue
 		}
 		size += len(state)

@@ -114,6 +114,7 @@ func (h *host) drop(e *entity) (gone bool) {
 	e.active = false
 	if e.pins > 0 {
 		e.doomed = true
+		e.stale.Store(true)
 		return false
 	}
 	h.unlist(e)

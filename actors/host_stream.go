@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,8 +84,6 @@ func (h *streamHost) stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("actor calls are still in flight: %w", context.Cause(ctx))
 	}
-	// Cancelling the stream could overtake the last answers. The sidecar ends it
-	// after it has read them all.
 	h.mu.Lock()
 	live := h.live
 	h.mu.Unlock()
@@ -92,11 +91,34 @@ func (h *streamHost) stop(ctx context.Context) error {
 		return nil
 	}
 	live.closeSend()
-	select {
-	case <-h.ended:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("the sidecar did not end the actor stream: %w", context.Cause(ctx))
+	return h.awaitUnregistered(ctx)
+}
+
+// awaitUnregistered returns once the sidecar has read the end of the stream, and
+// so every answer before it; cancelling the stream earlier could overtake them.
+// The sidecar does not end the stream by itself then: it first tells each actor
+// on that same stream to deactivate, which it can only give up when the stream is
+// cancelled. What shows is that it has forgotten the actor types.
+func (h *streamHost) awaitUnregistered(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	types := h.handler.Types()
+	for {
+		meta, err := h.api.GetMetadata(ctx, &pb.GetMetadataRequest{})
+		if err != nil {
+			return fmt.Errorf("the sidecar did not confirm the end of hosting: %w", err)
+		}
+		hosts := func(a *pb.ActiveActorsCount) bool { return slices.Contains(types, a.GetType()) }
+		if !slices.ContainsFunc(meta.GetActorRuntime().GetActiveActors(), hosts) {
+			return nil
+		}
+		select {
+		case <-h.ended:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("the sidecar did not confirm the end of hosting: %w", context.Cause(ctx))
+		case <-tick.C:
+		}
 	}
 }
 
