@@ -159,6 +159,9 @@ func (a *api) call(method, path, body string, headers ...string) answer {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Content-Type" {
+			r.Header.Del(headers[i])
+		}
 		r.Header.Add(headers[i], headers[i+1])
 	}
 	response, err := a.Client().Do(r)

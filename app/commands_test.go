@@ -1,0 +1,211 @@
+package app
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longrun-dev/longrun/actors"
+	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
+)
+
+func TestDirectCommand(t *testing.T) {
+	a := newAPI(t, nil)
+	first := a.post("/commands/test.add", `{"counter":"c","by":5}`, "Idempotency-Key", "one")
+	require.Equal(t, 200, first.status, first.body)
+	require.Equal(t, "application/json", first.header.Get("Content-Type"))
+	require.JSONEq(t, `{"id":"one","command":"test.add","status":"completed","entity":"test.counter","key":"c","sequence":1,"result":5}`, first.body)
+
+	again := a.post("/commands/test.add", ` { "by" : 5.0, "counter" : "\u0063" } `, "Idempotency-Key", "one")
+	require.Equal(t, first.body, again.body, "the same id with the same parameters, written differently")
+
+	other := a.post("/commands/test.add", `{"counter":"c","by":6}`, "Idempotency-Key", "one")
+	require.Equal(t, catalog.Conflict, other.problem(t).Code)
+
+	var made actors.Answer
+	a.post("/commands/test.add?wait=10s&expectedSequence=1", `{"counter":"c","by":1}`).decode(t, &made)
+	require.NotEmpty(t, made.ID)
+	require.EqualValues(t, 2, made.Sequence)
+
+	require.Equal(t, catalog.Conflict, a.post("/commands/test.add?expectedSequence=1", `{"counter":"c","by":1}`).problem(t).Code)
+	require.Equal(t, catalog.Conflict, a.post("/commands/test.new", `{"counter":"c","by":1}`).problem(t).Code)
+}
+
+func TestRejectedCommand(t *testing.T) {
+	a := newAPI(t, nil)
+	for range 2 { // the same answer to the same id
+		p := a.post("/commands/test.add", `{"counter":"c","by":1001}`, "Idempotency-Key", "no").problem(t)
+		require.Equal(t, catalog.Rejected, p.Code)
+		require.Equal(t, "too-high", p.Reason)
+		require.Equal(t, "0 and 1001 are more than 1000", p.Detail)
+	}
+	p := a.post("/commands/test.add", `{"counter":"c","by":1,"note":"forbidden"}`).problem(t)
+	require.Equal(t, catalog.Invalid, p.Code)
+	require.Equal(t, []catalog.Field{{Field: "note", Message: "must not be that"}}, p.Errors)
+}
+
+func TestBugsAreNotTold(t *testing.T) {
+	a := newAPI(t, nil)
+	bug := a.post("/commands/test.add", `{"counter":"c","by":1,"note":"panic"}`)
+	require.Equal(t, catalog.Internal, bug.problem(t).Code)
+	require.NotContains(t, bug.body, "secret")
+	require.Equal(t, 200, a.post("/commands/test.add", `{"counter":"c","by":1}`).status, "the process lives")
+}
+
+func TestCommandsThatAreWrong(t *testing.T) {
+	a := newAPI(t, nil)
+	good := `{"counter":"c","by":1}`
+	long := strings.Repeat("x", 513)
+	for name, test := range map[string]struct {
+		path, body string
+		headers    []string
+		code       catalog.Code
+		fields     string
+	}{
+		"no such command":     {"/commands/test.nothing", good, nil, catalog.NotFound, ""},
+		"parameters":          {"/commands/test.add", `{"counter":"c","by":-1}`, nil, catalog.Invalid, "by"},
+		"no body":             {"/commands/test.add", "", nil, catalog.Invalid, ""},
+		"body too large":      {"/commands/test.add", `{"counter":"` + strings.Repeat("x", maxBody), nil, catalog.TooLarge, ""},
+		"content type":        {"/commands/test.add", good, []string{"Content-Type", "text/plain"}, catalog.Invalid, "Content-Type"},
+		"charset":             {"/commands/test.add", good, []string{"Content-Type", "application/json; charset=latin1"}, catalog.Invalid, "Content-Type"},
+		"id too long":         {"/commands/test.add", good, []string{"Idempotency-Key", long}, catalog.Invalid, "Idempotency-Key"},
+		"id empty":            {"/commands/test.add", good, []string{"Idempotency-Key", ""}, catalog.Invalid, "Idempotency-Key"},
+		"id not UTF-8":        {"/commands/test.add", good, []string{"Idempotency-Key", "a\xff"}, catalog.Invalid, "Idempotency-Key"},
+		"id twice":            {"/commands/test.add", good, []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, catalog.Invalid, "Idempotency-Key"},
+		"context too long":    {"/commands/test.add", good, []string{"X-Who", long, "Correlation-Id", long, "Causation-Id", long}, catalog.Invalid, "Causation-Id Correlation-Id X-Who"},
+		"startAt":             {"/commands/test.add?startAt=2026-01-01T00:00:00Z", good, nil, catalog.Invalid, "startAt"},
+		"dryRun":              {"/commands/test.add?dryRun=false", good, nil, catalog.Invalid, "dryRun"},
+		"ratePerSecond":       {"/commands/test.add?ratePerSecond=1", good, nil, catalog.Invalid, "ratePerSecond"},
+		"stopAfterFailures":   {"/commands/test.add?stopAfterFailures=1", good, nil, catalog.Invalid, "stopAfterFailures"},
+		"unknown parameter":   {"/commands/test.add?expectedsequence=1", good, nil, catalog.Invalid, "expectedsequence"},
+		"parameter twice":     {"/commands/test.add?wait=1s&wait=2s", good, nil, catalog.Invalid, "wait"},
+		"wait":                {"/commands/test.add?wait=long", good, nil, catalog.Invalid, "wait"},
+		"expectedSequence":    {"/commands/test.add?expectedSequence=-1", good, nil, catalog.Invalid, "expectedSequence"},
+		"bad query":           {"/commands/test.add?wait=%zz", good, nil, catalog.Invalid, ""},
+		"several at once":     {"/commands/test.add?wait=x&dryRun=true", good, nil, catalog.Invalid, "dryRun wait"},
+		"from another site":   {"/commands/test.add", good, []string{"Sec-Fetch-Site", "cross-site"}, codeForbidden, ""},
+		"verify of no type":   {"/entities/test.nothing/k/verify", "", nil, catalog.NotFound, ""},
+		"verify of no entity": {"/entities/test.counter/k/verify", "", nil, catalog.NotFound, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := a.post(test.path, test.body, test.headers...).problem(t)
+			require.Equal(t, test.code, p.Code, p.Detail)
+			var fields []string
+			for _, f := range p.Errors {
+				fields = append(fields, f.Field)
+			}
+			require.Equal(t, test.fields, strings.Join(fields, " "))
+		})
+	}
+}
+
+func TestContextOfACommand(t *testing.T) {
+	a := newAPI(t, nil)
+	a.post("/commands/test.add", `{"counter":"c","by":1}`, "Idempotency-Key", "one",
+		"X-Who", "žofie", "Correlation-Id", "cor/1", "Causation-Id", "cause")
+	a.post("/commands/test.add", `{"counter":"c","by":1}`, "Idempotency-Key", "two")
+	var page eventPage
+	a.get("/entities/test.counter/c/events").decode(t, &page)
+	require.Len(t, page.Items, 2)
+	c := page.Items[0].Context
+	require.Equal(t, []string{"žofie", "http", "cor/1", "cause"}, []string{c.Who, c.Source, c.CorrelationID, c.CausationID})
+	require.Equal(t, "two", page.Items[1].Context.CorrelationID, "a request without a correlation begins one")
+}
+
+func TestRecordedCommands(t *testing.T) {
+	a := newAPI(t, nil)
+	id := "a/b?c%2F.. ☃"
+	a.post("/commands/test.add", `{"counter":"c","by":1}`, "Idempotency-Key", id)
+	a.post("/commands/test.add", `{"counter":"c","by":5000}`, "Idempotency-Key", "no")
+	path := "/commands/test.add/a%2Fb%3Fc%252F..%20%E2%98%83"
+
+	var p flow.Progress
+	a.get(path).decode(t, &p)
+	require.Equal(t, []string{id, "test.add", "completed"}, []string{p.ID, p.Command, p.Status})
+	require.JSONEq(t, `{"by":1,"counter":"c"}`, string(p.Parameters))
+
+	var events eventPage
+	a.get(path+"/events?limit=2").decode(t, &events)
+	require.Equal(t, []string{"created", "parameters-set"}, []string{events.Items[0].Name, events.Items[1].Name})
+	require.EqualValues(t, 3, events.Next)
+	a.get(path+"/events?from=3").decode(t, &events)
+	require.EqualValues(t, 3, events.Items[0].Sequence)
+
+	var all page[flow.Progress]
+	first := a.get("/commands?limit=1")
+	first.decode(t, &all)
+	require.Equal(t, "no", all.Items[0].ID, "newest first")
+	require.NotEmpty(t, all.Next)
+	a.get("/commands?limit=1&cursor="+all.Next).decode(t, &all)
+	require.Equal(t, id, all.Items[0].ID)
+	a.get("/commands?status=rejected&command=test.add").decode(t, &all)
+	require.Len(t, all.Items, 1)
+	require.Equal(t, `{"items":[]}`, strings.TrimSpace(a.get("/commands?status=failed").body))
+
+	for _, action := range []string{"cancel", "pause", "resume", "retry-failed", "signal/go"} {
+		require.Equal(t, catalog.Conflict, a.post(path+"/"+action, "").problem(t).Code)
+		require.Equal(t, catalog.NotFound, a.post("/commands/test.add/unknown/"+action, "").problem(t).Code)
+	}
+	for path, code := range map[string]catalog.Code{
+		"/commands?status=done":                                 catalog.Invalid,
+		"/commands?command=test.nothing":                        catalog.NotFound,
+		"/commands?cursor=nonsense":                             catalog.Invalid,
+		"/commands?limit=0":                                     catalog.Invalid,
+		"/commands?limit=1001":                                  catalog.Invalid,
+		"/commands/test.add/unknown":                            catalog.NotFound,
+		"/commands/test.new/no":                                 catalog.NotFound, // it is another command's
+		"/commands/test.new/no/events":                          catalog.NotFound,
+		"/commands/test.nothing/no":                             catalog.NotFound,
+		"/commands/test.add/no?asOf=yesterday":                  catalog.Invalid,
+		"/commands/test.add/no?asOf=2999-01-01T00:00:00Z":       catalog.Invalid,
+		"/commands/test.add/no?asOf=2001-01-01T00:00:00Z":       catalog.NotFound,
+		"/commands/test.add/no/events?from=0":                   catalog.Invalid,
+		"/commands/test.add/" + strings.Repeat("x", 513):        catalog.Invalid,
+		"/commands/test.add/a%00":                               catalog.Invalid,
+		"/commands/test.add/no/events?follow=maybe":             catalog.Invalid,
+		"/commands/test.add/no/events?follow=true&from=letters": catalog.Invalid,
+	} {
+		require.Equal(t, code, a.get(path).problem(t).Code, path)
+	}
+}
+
+func TestPathsThatAreWrong(t *testing.T) {
+	a := newAPI(t, nil)
+	for _, path := range []string{"/nothing", "/commands/", "/commands/test.add/x/y/z", "/entities", "//", "/healthz/", "/queries/x"} {
+		require.Equal(t, catalog.NotFound, a.get(path).problem(t).Code, path)
+	}
+	wrong := a.call("DELETE", "/commands", "")
+	require.Equal(t, catalog.NotFound, wrong.problem(t).Code)
+	require.Equal(t, "GET, POST", wrong.header.Get("Allow"))
+	require.Equal(t, "POST", a.get("/commands/test.add").header.Get("Allow"))
+	head, err := http.Head(a.URL + "/healthz")
+	require.NoError(t, err)
+	require.NoError(t, head.Body.Close())
+	require.Equal(t, 200, head.StatusCode)
+}
+
+func TestSaturation(t *testing.T) {
+	a := newAPI(t, nil)
+	s := &slow{Runtime: a.system, started: make(chan actors.Command), let: make(chan struct{})}
+	a = newAPIOver(t, testDomain(), s, func(o *Options) { o.Limits.Requests = 2 })
+	answers := make(chan answer)
+	for i := range 2 {
+		go func() { answers <- a.post("/commands/test.add", fmt.Sprintf(`{"counter":"%d","by":1}`, i)) }()
+		<-s.started
+	}
+	full := a.get("/entities/test.counter")
+	require.Equal(t, catalog.Unavailable, full.problem(t).Code)
+	require.NotEmpty(t, full.header.Get("Retry-After"))
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json"} {
+		require.Equal(t, 200, a.get(path).status, path)
+	}
+	close(s.let)
+	for range 2 {
+		require.Equal(t, 200, (<-answers).status)
+	}
+	require.Equal(t, 200, a.get("/entities/test.counter").status)
+}
