@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// httpHost hosts actors by the sidecar's HTTP callbacks, over HTTP/1.1 and h2c.
+// httpHost hosts actors by the sidecar's HTTP callbacks. (Over h2c they measure no
+// faster.)
 type httpHost struct {
 	cfg     SidecarConfig
 	handler Handler
@@ -25,6 +27,7 @@ type httpHost struct {
 	served  chan error         // what the server ended with
 	watched chan struct{}      // closed when watch has returned
 	asked   atomic.Bool        // the sidecar knows the actor types
+	unused  sync.Map           // net.Conn: connections without a request so far
 }
 
 // startHTTPHost returns once something listens for the sidecar. The connection to
@@ -43,10 +46,9 @@ func startHTTPHost(conn *grpc.ClientConn, cfg SidecarConfig, handler Handler) (*
 		Handler:           h.routes(),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
-		Protocols:         new(http.Protocols),
+		ConnState:         h.track,
 	}
-	h.server.Protocols.SetHTTP1(true)
-	h.server.Protocols.SetUnencryptedHTTP2(true)
+	h.server.RegisterOnShutdown(h.closeUnused)
 	go func() { h.served <- h.server.Serve(listener) }()
 	go h.watch(ctx, conn)
 	return h, nil
@@ -63,6 +65,23 @@ func (h *httpHost) stop(ctx context.Context) error {
 	<-h.served
 	<-h.watched
 	return err
+}
+
+// The sidecar opens connections before it needs them. Shutdown would wait 5 s for
+// a first request on each, so they are closed.
+func (h *httpHost) track(conn net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		h.unused.Store(conn, nil)
+	} else {
+		h.unused.Delete(conn)
+	}
+}
+
+func (h *httpHost) closeUnused() {
+	h.unused.Range(func(conn, _ any) bool {
+		_ = conn.(net.Conn).Close() // it may have been closed already
+		return true
+	})
 }
 
 // watch tells the handler whenever the connection to the sidecar breaks, and has
