@@ -203,3 +203,9 @@ func (s *slow) Start(ctx context.Context, c actors.Command, done func(actors.Ans
 		s.Runtime.Start(ctx, c, done)
 	}()
 }
+
+// How long a test waits for a condition, and how often it looks.
+const (
+	waitLong = 20 * time.Second
+	waitStep = 2 * time.Millisecond
+)

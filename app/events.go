@@ -83,7 +83,7 @@ func (s *Server) commandEvents(w http.ResponseWriter, r *request) error {
 }
 
 func (s *Server) events(w http.ResponseWriter, r *request, system Runtime, id stream.ID) error {
-	from, limit, follow := r.query.from(), r.query.limit(), following(r)
+	from, limit, follow := r.query.from(), r.query.limit(), r.query.flag("follow")
 	if err := r.query.err(); err != nil {
 		return err
 	}
@@ -102,4 +102,4 @@ func (s *Server) events(w http.ResponseWriter, r *request, system Runtime, id st
 }
 
 // following says whether the caller wants the events that come as well.
-func following(r *request) bool { return r.query.flag("follow") }
+func following(r *request) bool { return r.query.text("follow") == "true" }
