@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -174,6 +175,8 @@ func TestLengthsAreNotTrusted(t *testing.T) {
 		{0, 1, 0},
 		{1, math.MaxUint64, 0},
 		{1, 0, 0, 0},
+		slices.Concat([]uint64{0, 2, 1, 0}, make([]uint64, 16+6), []uint64{1, 0, 0, 0, 0}), // two events, one of them in an append
+		slices.Concat([]uint64{0, 0, 1, 1}, make([]uint64, 16+6), []uint64{0, 0}),          // the first string of none
 		{2, math.MaxUint64, math.MaxUint64, 0, 0},
 	} {
 		forged := bytes.Clone(head)
@@ -184,6 +187,15 @@ func TestLengthsAreNotTrusted(t *testing.T) {
 		_, err := Decode(account, 1, forged)
 		requireCorrupt(t, err, account, 1)
 		require.Less(t, testing.AllocsPerRun(10, func() { _, _ = Decode(account, 1, forged) }), 10.0)
+	}
+}
+
+func TestCountsAreBoundedByTheBytesThatFollow(t *testing.T) {
+	for n, ok := range map[byte]bool{0: true, 10: true, 11: false, 127: false} {
+		s := scanner{rest: append([]byte{n}, make([]byte, 32)...)}
+		got := s.count(3)
+		require.Equal(t, ok, s.err == nil, "%d items in 32 bytes", n)
+		require.Equal(t, ok, got == int(n))
 	}
 }
 

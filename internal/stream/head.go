@@ -3,7 +3,6 @@ package stream
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 )
@@ -86,32 +85,37 @@ var errHead = errors.New("its numbers contradict each other")
 // belong in a head: snapshots above MaxSnapshot, those with which all would
 // exceed MaxBatch, and recent ids above MaxRecent.
 func (h *Head) Encode() []byte {
-	b := append([]byte(headMagic), headFormat)
+	kept, total := *h, 0
+	kept.Snapshots = make([]Snapshot, 0, len(h.Snapshots))
+	for _, s := range h.Snapshots {
+		if len(s.State) <= MaxSnapshot && total+len(s.State) <= MaxBatch {
+			kept.Snapshots = append(kept.Snapshots, s)
+			total += len(s.State)
+		}
+	}
+	kept.Recent = h.Recent[max(0, len(h.Recent)-MaxRecent):]
+	return kept.encode(make([]byte, 0, 256+total+64*len(kept.Recent)))
+}
+
+// encode writes all of h to b.
+func (h *Head) encode(b []byte) []byte {
+	b = append(b, headMagic...)
+	b = append(b, headFormat)
 	b = binary.AppendUvarint(b, h.Number)
 	b = append(b, h.Hash[:]...)
 	b = binary.AppendUvarint(b, h.Last)
 	b = binary.AppendVarint(b, h.At.UnixMicro())
-
-	snapshots, total := make([]Snapshot, 0, len(h.Snapshots)), 0
-	for _, s := range h.Snapshots {
-		if len(s.State) <= MaxSnapshot && total+len(s.State) <= MaxBatch {
-			snapshots = append(snapshots, s)
-			total += len(s.State)
-		}
-	}
-	b = slices.Grow(b, total)
-	b = binary.AppendUvarint(b, uint64(len(snapshots)))
-	for _, s := range snapshots {
+	b = binary.AppendUvarint(b, uint64(len(h.Snapshots)))
+	for i := range h.Snapshots {
+		s := &h.Snapshots[i]
 		b = appendString(b, s.Projection)
 		b = appendString(b, s.Fingerprint)
 		b = binary.AppendUvarint(b, s.Sequence)
 		b = appendOptional(b, s.State)
 	}
-
-	recent := h.Recent[max(0, len(h.Recent)-MaxRecent):]
-	b = binary.AppendUvarint(b, uint64(len(recent)))
-	for i := range recent {
-		r := &recent[i]
+	b = binary.AppendUvarint(b, uint64(len(h.Recent)))
+	for i := range h.Recent {
+		r := &h.Recent[i]
 		b = appendString(b, r.ID)
 		b = append(b, r.ParamsHash[:]...)
 		b = binary.AppendUvarint(b, r.Commit)

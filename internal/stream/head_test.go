@@ -83,20 +83,27 @@ func TestAHeadOfANewerFormat(t *testing.T) {
 
 func TestHeadsThatContradictThemselvesAreRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*Head){
-		"no number":                           func(h *Head) { h.Number = 0 },
-		"snapshot of the future":              func(h *Head) { h.Snapshots[0].Sequence = h.Last + 1 },
-		"recent id of the future":             func(h *Head) { h.Number = 41 },
-		"recent id of no commit":              func(h *Head) { h.Recent[0].Commit = 0 },
-		"recent id at no sequence":            func(h *Head) { h.Recent[0].First = 0 },
-		"recent id with a sequence too early": func(h *Head) { h.Recent[2].First += 2 },
-		"recent id with a sequence too late":  func(h *Head) { h.Last-- },
-		"recent ids with a gap":               func(h *Head) { h.Recent = append(h.Recent[:1], h.Recent[2:]...) },
-		"recent ids in another order":         func(h *Head) { h.Recent[0].Commit, h.Recent[1].Commit = 42, 41 },
+		"no number":                            func(h *Head) { h.Number = 0 },
+		"snapshot of the future":               func(h *Head) { h.Snapshots[0].Sequence = h.Last + 1 },
+		"recent id of the future":              func(h *Head) { h.Number = 41 },
+		"recent id of no commit":               func(h *Head) { h.Recent[0].Commit = 0 },
+		"recent id at no sequence":             func(h *Head) { h.Recent[0].First = 0 },
+		"recent id with a sequence too early":  func(h *Head) { h.Recent[2].First += 2 },
+		"recent id with a sequence too late":   func(h *Head) { h.Last-- },
+		"recent id that ends before it begins": func(h *Head) { h.Recent[0].First = 102 },
+		"snapshot that is too large":           func(h *Head) { h.Snapshots[0].State = make([]byte, MaxSnapshot+1) },
+		"too many recent ids": func(h *Head) {
+			for len(h.Recent) <= MaxRecent {
+				h.Recent = append(h.Recent, h.Recent[2])
+			}
+		},
+		"recent ids with a gap":       func(h *Head) { h.Recent = append(h.Recent[:1], h.Recent[2:]...) },
+		"recent ids in another order": func(h *Head) { h.Recent[0].Commit, h.Recent[1].Commit = 42, 41 },
 	} {
 		h := sampleHead()
 		spoil(&h)
-		_, err := DecodeHead(h.Encode())
-		require.Error(t, err, name)
+		_, err := DecodeHead(h.encode(nil))
+		require.ErrorIs(t, err, errHead, name)
 	}
 }
 

@@ -165,11 +165,23 @@ func TestSearchNoticesAMissingCommit(t *testing.T) {
 		w.store.Delete(account.CommitKey(lost))
 		_, _, err := w.reader().FindSequence(context.Background(), account, lost)
 		requireCorrupt(t, err, account, lost)
-		_, err = w.reader().FindTime(context.Background(), account, w.tail.At.Add(time.Duration(int(lost)-200)*time.Second))
-		if err != nil { // it looked at the hole
+		number, err := w.reader().FindTime(context.Background(), account, w.tail.At.Add(time.Duration(int(lost)-200)*time.Second))
+		if err != nil {
 			requireCorrupt(t, err, account, lost)
+			continue
 		}
+		require.Equal(t, lost, number, "it did not look at the hole")
 	}
+}
+
+func TestSearchNoticesAWideHole(t *testing.T) {
+	w := newWriter(t)
+	w.ones(300)
+	for n := uint64(5); n <= 295; n++ {
+		w.store.Delete(account.CommitKey(n))
+	}
+	_, _, err := w.reader().FindSequence(context.Background(), account, 296)
+	requireCorrupt(t, err, account, 16) // the first that it looks at
 }
 
 func TestSearchNoticesDamage(t *testing.T) {

@@ -97,6 +97,11 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 			h.Recent[49].ParamsHash[0]++
 			w.putHead(h)
 		}, "recent ids", 50},
+		{"a head with an id too many", func(w *writer) {
+			h := w.head()
+			h.Recent = append([]RecentID{{ID: "never happened", Commit: 1, First: 1}}, h.Recent...)
+			w.putHead(h)
+		}, "recent ids", 50},
 		{"a head that forgot its newest id", func(w *writer) {
 			h := w.head()
 			h.Recent = h.Recent[:49]
