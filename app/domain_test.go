@@ -92,12 +92,12 @@ func testDomain() es.Domain {
 // api is a server over a real system with a store in memory.
 type api struct {
 	*httptest.Server
-	t      *testing.T
+	t      testing.TB
 	edge   *Server
 	system *actors.System
 }
 
-func newAPI(t *testing.T, change func(*Options)) *api {
+func newAPI(t testing.TB, change func(*Options)) *api {
 	t.Helper()
 	domain := testDomain()
 	system, err := actors.New([]*catalog.Domain{domain.Catalog()}, stream.NewMemory(), nil, actors.Config{})
@@ -109,7 +109,7 @@ func newAPI(t *testing.T, change func(*Options)) *api {
 	return a
 }
 
-func newAPIOver(t *testing.T, domain es.Domain, r Runtime, change func(*Options)) *api {
+func newAPIOver(t testing.TB, domain es.Domain, r Runtime, change func(*Options)) *api {
 	t.Helper()
 	all, err := catalog.New(domain.Catalog())
 	require.NoError(t, err)

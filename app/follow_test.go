@@ -20,7 +20,7 @@ import (
 
 // sseReader reads server-sent events.
 type sseReader struct {
-	t    *testing.T
+	t    testing.TB
 	body *http.Response
 	in   *bufio.Reader
 }
