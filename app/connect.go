@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,7 +48,9 @@ func connect(cfg Config, domains []*catalog.Domain, metrics prometheus.Registere
 			return errors.Join(err, sidecar.Close())
 		}
 		up := &hosted{system, sidecar}
-		_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, up.Ready(ctx) }, backoff.WithMaxElapsedTime(0))
+		_, err = backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, up.Ready(ctx) }, backoff.WithMaxElapsedTime(0),
+			backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, Multiplier: 2, MaxInterval: time.Second}),
+			backoff.WithNotify(func(err error, _ time.Duration) { log.Info("not ready yet", "error", err) }))
 		if err != nil {
 			return nil, stop, err
 		}
