@@ -204,20 +204,18 @@ func TestBulkWindow(t *testing.T) {
 	s := &slow{Runtime: a.system, started: make(chan actors.Command, 10*window), let: make(chan struct{})}
 	a = newAPIOver(t, testDomain(), s, func(o *Options) { o.Limits.Window = window })
 	b := a.bulk()
-	go func() {
-		for i := range 5 * window {
-			_, _ = io.WriteString(b.in, line(fmt.Sprint(i), fmt.Sprint(i), 1))
-		}
-		_ = b.in.Close()
-	}()
+	for i := range 5 * window { // more than the window, less than a connection takes
+		b.send(line(fmt.Sprint(i), fmt.Sprint(i), 1))
+	}
+	require.NoError(t, b.in.Close())
 	for range window {
 		<-s.started
 	}
-	require.Never(t, func() bool { return len(s.started) > 0 }, 50*waitStep, waitStep, "the window is full")
 	close(s.let)
 	for i := range 5 * window {
 		require.Equal(t, i+1, b.next().Line)
 	}
+	require.EqualValues(t, window, s.most.Load())
 }
 
 // endless sends lines as long as they are read.

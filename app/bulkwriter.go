@@ -1,7 +1,6 @@
 package app
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
@@ -106,7 +105,7 @@ func (w *bulkWriter) flush() {
 // appendAnswer writes one line: the answer, or the problem, after its number.
 func appendAnswer(buf []byte, p *pending, s *Server) []byte {
 	if p.err == nil {
-		body, err := json.Marshal(p.answer)
+		body, err := encodeJSON(p.answer)
 		if err == nil {
 			buf = appendLine(buf, p.line)
 			buf = append(buf, body[1:]...) // begins with the id
@@ -114,7 +113,7 @@ func appendAnswer(buf []byte, p *pending, s *Server) []byte {
 		}
 		p.err = err
 	}
-	body, _ := json.Marshal(struct { // of text and numbers: it cannot fail
+	body, _ := encodeJSON(struct { // of text and numbers: it cannot fail
 		ID     string  `json:"id"`
 		Status string  `json:"status"`
 		Error  problem `json:"error"`

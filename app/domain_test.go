@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,6 +185,8 @@ type slow struct {
 	Runtime
 	started chan actors.Command
 	let     chan struct{}
+
+	flight, most atomic.Int64 // of Starts: under way, and the most at one time
 }
 
 func (s *slow) Do(ctx context.Context, c actors.Command) (actors.Answer, error) {
@@ -197,10 +200,16 @@ func (s *slow) Do(ctx context.Context, c actors.Command) (actors.Answer, error) 
 }
 
 func (s *slow) Start(ctx context.Context, c actors.Command, done func(actors.Answer, error)) {
+	if now := s.flight.Add(1); now > s.most.Load() {
+		s.most.Store(now) // Starts of one bulk come one after the other
+	}
 	go func() {
 		s.started <- c
 		<-s.let
-		s.Runtime.Start(ctx, c, done)
+		s.Runtime.Start(ctx, c, func(a actors.Answer, err error) {
+			s.flight.Add(-1)
+			done(a, err)
+		})
 	}()
 }
 

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -96,7 +95,7 @@ type sse struct {
 }
 
 func (s sse) event(name, id string, data any) error {
-	body, err := json.Marshal(data)
+	body, err := encodeJSON(data)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package app
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -55,14 +54,14 @@ func newIndex(s *Server) ([]byte, error) {
 	}
 	for _, c := range sorted(s.catalog.Commands) {
 		p := s.commands[c.Name]
-		body, _ := json.Marshal(exampleOf(p.registry, p.schema)) // it came from JSON or from tags: it cannot fail
+		body, _ := encodeJSON(exampleOf(p.registry, p.schema)) // it came from JSON or from tags: it cannot fail
 		x.Commands = append(x.Commands, indexCommand{
 			Name: c.Name, Doc: c.Doc, Entity: c.Decision.Entity.Type, Parameters: schemaLink(p),
 			Example: fmt.Sprintf("curl -X POST %s -H 'Content-Type: application/json' -d %s",
 				quoted(host+"/commands/"+c.Name), quoted(string(body))),
 		})
 	}
-	return json.Marshal(x)
+	return encodeJSON(x)
 }
 
 func (s *Server) indexEntity(e *catalog.Entity) indexEntity {
@@ -98,7 +97,7 @@ func exampleQuery(p *params) string {
 	for name, v := range object {
 		text, ok := v.(string)
 		if !ok {
-			raw, _ := json.Marshal(v) // it came from JSON or from tags: it cannot fail
+			raw, _ := encodeJSON(v) // it came from JSON or from tags: it cannot fail
 			text = string(raw)
 		}
 		values.Set(name, text)

@@ -120,3 +120,15 @@ func dotted(p jsontext.Pointer) string {
 	}
 	return strings.Join(parts, ".")
 }
+
+// encodeJSON is json.Marshal without escapes for HTML: what callers wrote comes
+// back as readable as it was.
+func encodeJSON(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,7 +75,7 @@ func (p *params) checkTree(tree any) (json.RawMessage, error) {
 	if err := c.err(); err != nil {
 		return nil, err
 	}
-	canonical, err := canonicalJSON(tree)
+	canonical, err := encodeJSON(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -126,14 +125,4 @@ func fieldOf(object map[string]any, key string) string {
 		field = name
 	}
 	return field
-}
-
-func canonicalJSON(tree any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(tree); err != nil {
-		return nil, fmt.Errorf("canonical JSON: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -76,12 +75,13 @@ func writeProblem(w http.ResponseWriter, err error, log *slog.Logger) {
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // the client is gone; nobody is left to tell
+	body, _ := encodeJSON(p)           // of text and numbers: it cannot fail
+	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody is left to tell
 }
 
 // writeJSON answers 200 with v.
 func writeJSON(w http.ResponseWriter, v any) error {
-	body, err := json.Marshal(v)
+	body, err := encodeJSON(v)
 	if err != nil {
 		return err
 	}

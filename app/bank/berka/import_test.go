@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -42,10 +44,17 @@ func server(t *testing.T, around func(http.Handler) http.Handler) string {
 	if around != nil {
 		handler = around(api)
 	}
-	web := httptest.NewServer(handler)
+	web := httptest.NewUnstartedServer(handler)
+	web.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connection{}, c)
+	}
+	web.Start()
 	t.Cleanup(web.Close)
 	return web.URL
 }
+
+// connection is the key of a request's connection in its context.
+type connection struct{}
 
 // load imports and gathers what was reported.
 func load(t *testing.T, url, file string) (sum berka.Summary, reports []string, err error) {
@@ -275,7 +284,7 @@ func TestImportGoesOnAfterFaults(t *testing.T) {
 		},
 		"the connection breaks in the middle of the answers": func(n int64, api http.Handler, w http.ResponseWriter, r *http.Request) {
 			if n%2 == 0 && n < 20 {
-				w = &breaking{ResponseWriter: w, left: 3000}
+				w = &breaking{w, r.Context().Value(connection{}).(net.Conn), 3000}
 			}
 			api.ServeHTTP(w, r)
 		},
@@ -283,47 +292,43 @@ func TestImportGoesOnAfterFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var requests atomic.Int64
+			var failing atomic.Bool
+			failing.Store(true)
 			url := server(t, func(api http.Handler) http.Handler {
-				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fault(requests.Add(1), api, w, r) })
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if !failing.Load() {
+						api.ServeHTTP(w, r)
+						return
+					}
+					fault(requests.Add(1), api, w, r)
+				})
 			})
-			file := long(3000)
-			sum, reports, err := load(t, url, file)
+			sum, reports, err := load(t, url, long(3000))
 			require.NoError(t, err)
 			require.True(t, sum.OK(), "%v", reports)
 			require.Equal(t, 6000, sum.Transactions)
 			require.NotEmpty(t, reports, "waits are reported")
 
+			failing.Store(false)
 			var state struct{ Sequence int }
-			get2(t, url+"/entities/bank.account/1/projections/balance", &state)
+			get(t, url+"/entities/bank.account/1/projections/balance", &state)
 			require.Equal(t, 6001, state.Sequence)
 		})
 	}
 }
 
-// get2 is get where every other request fails.
-func get2(t *testing.T, address string, into any) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		res, err := http.Get(address)
-		if err != nil {
-			return false
-		}
-		defer res.Body.Close()
-		return res.StatusCode == http.StatusOK && json.NewDecoder(res.Body).Decode(into) == nil
-	}, 10*time.Second, time.Millisecond)
-}
-
-// breaking ends the connection after so many bytes.
+// breaking breaks the connection after so many bytes.
 type breaking struct {
 	http.ResponseWriter
-	left int
+	connection io.Closer
+	left       int
 }
 
 func (w *breaking) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *breaking) Write(b []byte) (int, error) {
 	if w.left -= len(b); w.left < 0 {
-		return 0, io.ErrClosedPipe
+		return 0, errors.Join(io.ErrClosedPipe, w.connection.Close())
 	}
 	return w.ResponseWriter.Write(b)
 }
