@@ -118,6 +118,9 @@ func (b *bulk) read(body io.Reader) {
 	lines := newLineReader(body, maxBody)
 	for n := 1; ; n++ {
 		line, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
 		if b.stopped() {
 			b.answer(&pending{line: n}, catalog.Faultf(catalog.Unavailable, "the system is stopping: this line and what follows it was not read"))
 			return
@@ -125,8 +128,6 @@ func (b *bulk) read(body io.Reader) {
 		switch {
 		case errors.Is(err, errLineTooLong):
 			b.answer(&pending{line: n}, catalog.Faultf(catalog.TooLarge, "the line has more than %d bytes", maxBody))
-		case errors.Is(err, io.EOF):
-			return
 		case err != nil:
 			b.answer(&pending{line: n}, catalog.Faultf(catalog.Invalid, "the body broke off: this line was not read to its end"))
 			return
