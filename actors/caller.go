@@ -140,6 +140,14 @@ func (s *System) send(id stream.ID, batch []pending) {
 			return
 		}
 	}
+	for len(batch) > 0 {
+		batch = s.sendAway(ctx, id, batch)
+	}
+}
+
+// sendAway carries a batch through the sidecar and answers it, except for those
+// whose answers did not fit: they are asked for again.
+func (s *System) sendAway(ctx context.Context, id stream.ID, batch []pending) (again []pending) {
 	commands := make([]Command, len(batch))
 	for i, p := range batch {
 		commands[i] = p.call.Command
@@ -152,12 +160,15 @@ func (s *System) send(id stream.ID, batch []pending) {
 		switch {
 		case err != nil:
 			p.done(Answer{}, faultOf(err))
+		case replies[i].Again:
+			again = append(again, p)
 		case replies[i].Fault != nil:
 			p.done(replies[i].Value, replies[i].Fault)
 		default:
 			p.done(replies[i].Value, nil)
 		}
 	}
+	return again
 }
 
 func (k *call) result() (Answer, error) {

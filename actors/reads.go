@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -25,8 +26,13 @@ func (s *System) serveDo(ctx context.Context, e *entity, payload []byte) ([]byte
 	}
 	s.run(ctx, e, calls)
 	replies := make([]reply[Answer], len(calls))
+	size := 0
 	for i, k := range calls {
-		replies[i] = reply[Answer]{k.fault, k.answer}
+		if size += len(k.answer.Result); i > 0 && size > stream.MaxBatch/2 {
+			replies[i].Again = true
+			continue
+		}
+		replies[i] = reply[Answer]{Fault: k.fault, Value: k.answer}
 	}
 	return json.Marshal(replies)
 }
@@ -41,8 +47,15 @@ func serveRead[T any](ctx context.Context, e *entity, payload []byte, read func(
 	if err != nil {
 		return json.Marshal(reply[T]{Fault: faultOf(err)})
 	}
-	return json.Marshal(reply[T]{Value: value})
+	answer, err := json.Marshal(reply[T]{Value: value})
+	if len(answer) > stream.MaxBatch {
+		return json.Marshal(reply[T]{Again: true})
+	}
+	return answer, err
 }
+
+// errLarge says that an owner's answer does not fit into a message.
+var errLarge = errors.New("the answer is too large for a message")
 
 // read asks an entity's owner.
 func read[T any](ctx context.Context, s *System, id stream.ID, method string, r readRequest, here func(context.Context, *entity, readRequest) (T, error)) (T, error) {
@@ -65,6 +78,8 @@ func read[T any](ctx context.Context, s *System, id stream.ID, method string, r 
 		return zero, faultOf(err)
 	case answer.Fault != nil:
 		return zero, answer.Fault
+	case answer.Again:
+		return zero, errLarge
 	}
 	return answer.Value, nil
 }
@@ -154,7 +169,10 @@ func (s *System) Project(ctx context.Context, id stream.ID, projection string, a
 		return State{}, unknownName("projection", projection, id)
 	}
 	if at.Time == nil && at.Sequence == nil {
-		return read(ctx, s, id, methodProject, readRequest{Name: projection, Strong: at.Strong}, s.projectNow)
+		state, err := read(ctx, s, id, methodProject, readRequest{Name: projection, Strong: at.Strong}, s.projectNow)
+		if !errors.Is(err, errLarge) {
+			return state, err
+		}
 	}
 	folds, where, err := s.past(ctx, id, def, []*catalog.Projection{p}, at)
 	if err != nil {

@@ -17,10 +17,13 @@ const (
 	methodClassify = "classify" // readRequest in, reply[Judgement] out
 )
 
-// reply is the envelope of an answer: the fault, or the value.
+// reply is the envelope of an answer: the fault, or the value. Again says that
+// the answer does not fit into this message and is to be fetched by itself: a
+// command by its id, a projection from the store.
 type reply[T any] struct {
 	Fault *catalog.Fault `json:"fault,omitempty"`
 	Value T              `json:"value"`
+	Again bool           `json:"again,omitempty"`
 }
 
 // readRequest asks for a projection or a classifier's verdict now.
