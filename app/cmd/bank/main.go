@@ -1,3 +1,5 @@
+// Command bank is the sample application: the bank, served by Longrun, with the
+// import of real transactions and a guided tour over its API.
 package main
 
 import (
@@ -5,4 +7,8 @@ import (
 	"github.com/longrun-dev/longrun/app/bank"
 )
 
-func main() { app.Main(bank.Domain()) }
+func main() {
+	c := app.Command(bank.Domain())
+	c.AddCommand(importCommand(), demoCommand())
+	app.Run(c)
+}
