@@ -23,7 +23,7 @@ type Fault struct {
 	Code   Code    `json:"code"`
 	Reason string  `json:"reason,omitempty"` // of a rejection: the domain's own code
 	Detail string  `json:"detail,omitempty"`
-	Fields []Field `json:"fields,omitempty"` // of what is invalid
+	Fields []Field `json:"errors,omitempty"` // of what is invalid
 }
 
 // Field says what is wrong with one field of the input.
