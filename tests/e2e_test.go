@@ -3,50 +3,89 @@ package tests
 import (
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/longrun-dev/longrun/tests/servers"
 )
 
-// ways are the ways in which a bank runs; what its users see is the same.
-var ways = []struct {
+// way is one of the ways in which a bank runs.
+type way struct {
 	name  string
-	stack servers.StackOptions
-}{
-	{"event stream", servers.StackOptions{}},
+	stack func(t *testing.T) servers.StackOptions
+	shows func(t *testing.T, b *bank) // that it ran in this way
 }
 
-// journeys are what users do, each on accounts of its own.
-var journeys = []struct {
+// ways differ in nothing that users see.
+var ways = []way{
+	{"event stream", fixed(servers.StackOptions{}), showsShortCalls},
+	{"HTTP callbacks", fixed(servers.StackOptions{
+		Args: []string{"--app-protocol-http"}, Env: []string{"LONGRUN_ACTOR_HOSTING=http"},
+	}), showsShortCalls},
+	{"no short way", fixed(servers.StackOptions{Env: []string{"LONGRUN_SHORT_WAY=off"}}), showsNoShortCalls},
+	{"three replicas", fixed(servers.StackOptions{Replicas: 3}), showsEveryReplicaAtWork},
+	{"PostgreSQL", onPostgres, showsShortCalls},
+	{"Redis", onRedis, showsShortCalls},
+}
+
+// journey is something that users do, on accounts of their own.
+type journey struct {
 	name string
 	run  func(t *testing.T, b *bank)
-}{
-	{"a command is posted", postsACommand},
 }
 
+// TestEndToEnd takes every journey on every way, all journeys of a way at the
+// same time.
 func TestEndToEnd(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
-			b := startBank(t, w.stack)
-			for _, j := range journeys {
-				t.Run(j.name, func(t *testing.T) {
-					t.Parallel()
-					j.run(t, b)
-				})
-			}
+			b := startBank(t, w.stack(t))
+			t.Run("journeys", func(t *testing.T) {
+				for _, journeys := range [][]journey{
+					commandJourneys, bulkJourneys, readJourneys, followJourneys, inputJourneys, bankJourneys, edgeJourneys,
+				} {
+					for _, j := range journeys {
+						t.Run(j.name, func(t *testing.T) {
+							t.Parallel()
+							j.run(t, b)
+						})
+					}
+				}
+			})
+			w.shows(t, b)
 		})
 	}
 }
 
-// postsACommand shows the answer to a command, and what it leaves behind.
-func postsACommand(t *testing.T, b *bank) {
-	key := b.account(t, 0, 0)
-	command := unique("deposit")
-	got := b.post(t, deposit, params{"account": key, "amount": 2540000}, id(command)).completed()
-	require.Equal(t, done{
-		ID: command, Command: deposit, Status: "completed",
-		Entity: accountType, Key: key, Sequence: 2, Result: []byte("2540000"),
-	}, got)
-	require.JSONEq(t, "2540000", string(b.project(t, key, "balance").State))
-	require.Equal(t, []string{"account-opened", "money-deposited"}, names(b.events(t, of(key, "events"))))
+func fixed(o servers.StackOptions) func(*testing.T) servers.StackOptions {
+	return func(*testing.T) servers.StackOptions { return o }
+}
+
+func onPostgres(t *testing.T) servers.StackOptions {
+	t.Helper()
+	server := servers.ForTest[*servers.Postgres](t)(servers.StartPostgres())
+	return servers.StackOptions{Components: "postgres", Env: []string{"LONGRUN_POSTGRES=" + server.DSN}}
+}
+
+func onRedis(t *testing.T) servers.StackOptions {
+	t.Helper()
+	server := servers.ForTest[*servers.Redis](t)(servers.StartRedis())
+	return servers.StackOptions{Components: "redis-env", Env: []string{"LONGRUN_REDIS=" + server.Addr}}
+}
+
+func showsShortCalls(t *testing.T, b *bank) {
+	if b.metric(t, b.API[0], "longrun_calls_short_total") == 0 {
+		t.Error("no call took the short way")
+	}
+}
+
+func showsNoShortCalls(t *testing.T, b *bank) {
+	if n := b.metric(t, b.API[0], "longrun_calls_short_total"); n != 0 {
+		t.Errorf("%v calls took the short way", n)
+	}
+}
+
+func showsEveryReplicaAtWork(t *testing.T, b *bank) {
+	for i, replica := range b.API {
+		if b.metric(t, replica, "longrun_entities_open") == 0 {
+			t.Errorf("replica %d holds no entity", i+1)
+		}
+	}
 }
