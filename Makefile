@@ -1,49 +1,94 @@
 # What a user types. Everything built or downloaded goes to .cache, all data to
-# .data; both can be removed at any time.
+# .data; both can be removed at any time. DATA, STORE and REPLICAS can be given:
+#
+#	make run REPLICAS=3 STORE=postgres DATA=/tmp/other
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 
 STORE    ?= sqlite
 REPLICAS ?= 1
 DATA     ?= .data
+FUZZTIME ?= 10s
 BIN      := .cache/bin
-
-export CGO_ENABLED ?= 1
 
 COMPONENTS_sqlite   := embedded
 COMPONENTS_postgres := postgres
 COMPONENTS_redis    := redis-env
 
-.PHONY: help run demo import test test-unit bench services lint fmt vuln fuzz clean-data stack
+MODULES := . tools examples/shop
 
-help: ## What there is
+.PHONY: help
+help: ## Says what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-run: $(BIN)/up app-bin ## The bank on a local stack, until Ctrl-C (REPLICAS=3 for three)
-	@exec $(BIN)/up --restart --replicas $(REPLICAS) --data $(DATA) --components components/$(COMPONENTS_$(STORE)) -- $(BIN)/bank
+.PHONY: run demo import clean-data
+run: app $(BIN)/up ## The bank on a local stack, until Ctrl-C (REPLICAS=3 for three)
+	@exec $(BIN)/up --restart --replicas $(REPLICAS) --data $(DATA) \
+		--components components/$(or $(COMPONENTS_$(STORE)),$(error STORE is $(STORE) and should be sqlite, postgres or redis)) -- $(BIN)/bank
 
-demo: app-bin ## Opens accounts and posts commands on a running stack
+demo: app ## Opens accounts and posts commands on a running stack
 	@$(BIN)/bank demo
 
-import: app-bin ## FILE=transactions.csv: a year of a bank's transactions
-	@$(BIN)/bank import $(FILE)
+import: app ## FILE=transactions.csv: the transactions of a bank, on a running stack
+	@$(BIN)/bank import $(or $(FILE),$(error name a file: make import FILE=transactions.csv))
 
-test: stack ## Every test, on the real stack too
-	go test -race ./...
+clean-data: ## Forgets all data
+	@if [ ! -e $(DATA) ]; then echo "$(DATA): nothing to forget"; \
+	elif [ ! -e $(DATA)/up.lock ]; then echo "$(DATA) is not a data folder of make run; it stays." >&2; exit 1; \
+	elif command -v flock >/dev/null && ! flock -n $(DATA)/up.lock true; then echo "$(DATA) is in use: stop make run first." >&2; exit 1; \
+	else rm -rf $(DATA); fi
 
-test-unit: ## The tests that need no sidecar
-	go test -race $$(go list ./... | grep -v /tests)
+.PHONY: test test-unit fuzz services
+test: stack $(BIN)/gotest ## Every test, on the real stack too
+	@$(BIN)/gotest ./...
+	@$(BIN)/gotest -C tools ./...
+	@$(BIN)/gotest -C examples/shop ./...
 
+test-unit: $(BIN)/gotest ## The tests that need no sidecar
+	@$(BIN)/gotest $$(go list ./... | grep -v -e /tests$$ -e /tests/ -e /bench)
+
+fuzz: go ## Fuzzes every decoder for FUZZTIME=10s
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+		grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | cut -c6- | while read -r target; do \
+			echo "$$target in $${dir#$(CURDIR)/}"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" | tail -n 20 | grep -v -e '^fuzz: ' -e '^PASS'; \
+		done; \
+	done
+
+services: ## Installs what some tests run against: PostgreSQL, Redis (Debian)
+	@tools/services.sh
+
+.PHONY: lint vuln tidy
+lint: $(BIN)/golangci-lint ## Style, mistakes, and who may import whom
+	@for module in $(MODULES); do \
+		(cd $$module && go mod tidy -diff && GOLANGCI_LINT_CACHE=$(CURDIR)/.cache/golangci-lint $(CURDIR)/$(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+vuln: $(BIN)/govulncheck ## Known faults in what we import, where the network allows it
+	@.ci/vuln/run $(BIN)/govulncheck $(MODULES)
+
+tidy: go ## go mod tidy, everywhere
+	@for module in $(MODULES); do (cd $$module && go mod tidy); done
+
+.PHONY: stack app go
 stack: $(BIN)/up ## Builds the local stack, if it needs it
 	@$(BIN)/up --build-only
 
-clean-data: ## Forgets all data
-	rm -rf $(DATA)
+app: go
+	@tools/build.sh $(BIN)/bank . ./app/cmd/bank
 
-.PHONY: app-bin go
-app-bin: go
-	@go build -o $(BIN)/bank ./app/cmd/bank
+$(BIN)/up: $(wildcard tools/up/*.go) tools/go.mod | go
+	@tools/build.sh $@ tools ./up
 
-$(BIN)/up: go $(wildcard tools/up/*.go)
-	@go build -C tools -o ../$@ ./up
+$(BIN)/gotest: $(wildcard tools/gotest/*.go) | go
+	@tools/build.sh $@ tools ./gotest
+
+$(BIN)/golangci-lint: .ci/lint/go.mod | go
+	@tools/build.sh $@ .ci/lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint -trimpath
+
+$(BIN)/govulncheck: .ci/vuln/go.mod | go
+	@tools/build.sh $@ .ci/vuln golang.org/x/vuln/cmd/govulncheck -trimpath
 
 go:
-	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl and try again."; exit 1; }
+	@command -v go >/dev/null || { echo "Go is missing: install Go 1.26 or newer from https://go.dev/dl and try again." >&2; exit 1; }
