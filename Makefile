@@ -59,6 +59,11 @@ fuzz: go ## Fuzzes every decoder for FUZZTIME=10s
 services: ## Installs what some tests run against: PostgreSQL, Redis (Debian)
 	@tools/services.sh
 
+.PHONY: bench
+bench: app stack ## Longrun beside the plain way on Dapr (STORE=postgres, BENCH=pattern)
+	@tools/build.sh $(BIN)/bench . ./bench
+	@exec $(BIN)/bench -store $(STORE) -rows '$(BENCH)' -app $(BIN)/bank -out $(DATA)/bench.json
+
 .PHONY: lint vuln tidy
 lint: $(BIN)/golangci-lint ## Style, mistakes, and who may import whom
 	@for module in $(MODULES); do \
