@@ -49,12 +49,7 @@ test-unit: $(BIN)/gotest ## The tests that need no sidecar
 	@$(BIN)/gotest $$(go list ./... | grep -v -e /tests$$ -e /tests/ -e /bench)
 
 fuzz: go ## Fuzzes every decoder for FUZZTIME=10s
-	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
-		grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | cut -c6- | while read -r target; do \
-			echo "$$target in $${dir#$(CURDIR)/}"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" | tail -n 20 | grep -v -e '^fuzz: ' -e '^PASS'; \
-		done; \
-	done
+	@tools/fuzz.sh $(FUZZTIME)
 
 services: ## Installs what some tests run against: PostgreSQL, Redis (Debian)
 	@tools/services.sh

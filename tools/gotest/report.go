@@ -122,15 +122,17 @@ func reason(output []string) string {
 
 // sum is the end of the report.
 func (r *report) sum() {
-	r.print(fmt.Sprintf("\n%d tests passed, %d failed, %d could not be run\n", r.passed, len(r.failed), len(r.skipped)))
+	r.print(fmt.Sprintf("\n%d tests passed, %d failed, %d did not run\n", r.passed, len(r.failed), len(r.skipped)))
 	for _, name := range r.failed {
 		r.print("  failed: " + name + "\n")
 	}
+	missing := false
 	for _, name := range r.skipped {
 		r.print("  not run: " + name + "\n")
+		missing = missing || strings.Contains(name, "is not installed")
 	}
-	if len(r.skipped) > 0 {
-		r.print("`make services` installs what tests need on Debian.\n")
+	if missing {
+		r.print("`make services` installs what is missing on Debian.\n")
 	}
 }
 

@@ -31,7 +31,7 @@ not an event
 		"q.go:1: undefined: x",
 		"ok    r 1.2s",
 		"not an event",
-		"1 tests passed, 2 failed, 1 could not be run",
+		"1 tests passed, 2 failed, 1 did not run",
 		"  failed: p TestBad",
 		"  not run: p TestStore/redis: Redis is not installed; what needs it did not run",
 		"make services",
