@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -73,6 +74,9 @@ func sourceKey(tools string) (string, error) {
 	sum := sha256.New()
 	io.WriteString(sum, linkFlags)
 	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return "", err
@@ -139,6 +143,10 @@ func goCommand(tools string, stdout io.Writer, take func(line string) bool, args
 	// Without cgo no C compiler is needed, and the repository's workspace, if it
 	// has one, is not the tools'.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	// The kernel ties the tool's life to the thread that starts it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = builderAttributes()
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
 		return err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,7 +67,8 @@ func (p *plan) fill(cfg config, set componentSet, stack string) error {
 	env := []string{
 		"DAPR_HOST_IP=127.0.0.1",
 		"APP_ID=" + appID,
-		"LONGRUN_SQLITE=file:" + filepath.Join(cfg.data, "longrun.db") + "?_pragma=synchronous(FULL)",
+		// A path with a space or a question mark must survive being part of a URI.
+		"LONGRUN_SQLITE=file:" + (&url.URL{Path: filepath.Join(cfg.data, "longrun.db")}).EscapedPath() + "?_pragma=synchronous(FULL)",
 	}
 	logFile := func(name string) string { return filepath.Join(cfg.data, "logs", name+".log") }
 	stackSpec := func(name string, t tier, health string, args ...string) {
@@ -77,7 +80,8 @@ func (p *plan) fill(cfg config, set componentSet, stack string) error {
 		env = append(env, "LONGRUN_NATS_URL=nats://"+loopback(port))
 		stackSpec("broker", base, "http://"+loopback(health)+"/healthz", "broker",
 			"--port", str(port), "--healthz-port", str(health),
-			"--data", filepath.Join(cfg.data, "broker"), "--topics", cfg.topics)
+			"--data", filepath.Join(cfg.data, "broker"), "--topics", cfg.topics,
+			"--sync-always="+strconv.FormatBool(cfg.syncMessages))
 	}
 	health := b.any()
 	stackSpec("placement", base, "http://"+loopback(health)+"/healthz", "placement",
@@ -117,13 +121,13 @@ func (p *plan) fill(cfg config, set componentSet, stack string) error {
 		if cfg.noApp {
 			continue
 		}
-		api := b.usual(8080+i, "the API of replica "+str(i+1), "")
-		p.api = append(p.api, "http://"+loopback(api))
+		listen, api := b.api(i)
+		p.api = append(p.api, api)
 		p.specs = append(p.specs, spec{
 			name: fmt.Sprintf("app-%d", i+1), tier: apps, argv: cfg.app,
-			ready: "http://" + loopback(api) + cfg.readyPath,
+			ready: api + cfg.readyPath,
 			env: append(env[:len(env):len(env)],
-				"LONGRUN_HTTP_ADDR="+loopback(api), "LONGRUN_CALLBACK_ADDR="+loopback(callback),
+				"LONGRUN_HTTP_ADDR="+listen, "LONGRUN_CALLBACK_ADDR="+loopback(callback),
 				"DAPR_HTTP_PORT="+str(http), "DAPR_GRPC_PORT="+str(grpc)),
 		})
 	}
@@ -151,6 +155,27 @@ func (b *builder) usual(port int, what, hint string) int {
 	return b.keep(b.ports.usual(port, what, hint))
 }
 
+// api is where a replica listens, and the URL to reach it at. The caller's
+// LONGRUN_HTTP_ADDR is the first replica's.
+func (b *builder) api(replica int) (listen, url string) {
+	own := os.Getenv("LONGRUN_HTTP_ADDR")
+	if own == "" || replica > 0 {
+		listen = loopback(b.usual(8080+replica, "the API of replica "+str(replica+1), "set LONGRUN_HTTP_ADDR, "))
+		return listen, "http://" + listen
+	}
+	host, text, err := net.SplitHostPort(own)
+	port, notPort := strconv.Atoi(text)
+	if err != nil || notPort != nil {
+		b.keep(0, fmt.Errorf("LONGRUN_HTTP_ADDR is %q and should be host:port", own))
+		return "", ""
+	}
+	b.keep(b.ports.fixed(port, "LONGRUN_HTTP_ADDR"))
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return own, "http://" + net.JoinHostPort(host, text)
+}
+
 // daprHTTP is the sidecar's HTTP port, which people use with curl.
 func (b *builder) daprHTTP(replica int) int {
 	port := 3500 + replica
@@ -163,7 +188,7 @@ func (b *builder) daprHTTP(replica int) int {
 			return b.keep(b.ports.fixed(first, "LONGRUN_DAPR_HTTP_PORT"))
 		}
 	}
-	return b.usual(port, "the sidecar's HTTP API", "set LONGRUN_DAPR_HTTP_PORT, or ")
+	return b.usual(port, "the sidecar's HTTP API", "set LONGRUN_DAPR_HTTP_PORT, ")
 }
 
 // daprGRPC counts from 50001 and steps over placement and scheduler.

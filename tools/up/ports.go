@@ -49,7 +49,7 @@ func (p *ports) usual(port int, what, hint string) (int, error) {
 	if p.claim(port) {
 		return port, nil
 	}
-	return 0, fmt.Errorf("port %d (%s) is taken by another program; stop it, %suse --free-ports", port, what, hint)
+	return 0, fmt.Errorf("port %d (%s) is taken by another program; stop it, %sor use --free-ports", port, what, hint)
 }
 
 // fixed returns a port that the user asked for by name, also among free ones.

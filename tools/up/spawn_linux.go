@@ -7,3 +7,9 @@ import "syscall"
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
+
+// builderAttributes have the kernel stop the go tool when up dies, which removes
+// its temporary files. It stays in our process group, so Ctrl-C reaches it too.
+func builderAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+}

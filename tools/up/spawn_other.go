@@ -9,3 +9,7 @@ import "syscall"
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// builderAttributes leave the go tool in our process group, so that Ctrl-C
+// reaches it.
+func builderAttributes() *syscall.SysProcAttr { return nil }

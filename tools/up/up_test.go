@@ -88,7 +88,10 @@ func start(t *testing.T, flags ...string) *launch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "a b?c") // no path is too odd
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	l := &launch{t: t, out: &output{}, status: filepath.Join(dir, "status.json"), done: make(chan struct{})}
 	args := append([]string{"--data", filepath.Join(dir, "data"), "--status", l.status, "--free-ports"}, flags...)
 	l.cmd = exec.Command(self, append(args, "--", self)...)
@@ -290,6 +293,7 @@ func TestSaysWhatToDo(t *testing.T) {
 		want  string
 	}{
 		{"port taken", "LONGRUN_DAPR_HTTP_PORT=" + port, nil, "port " + port + " (LONGRUN_DAPR_HTTP_PORT) is taken"},
+		{"API port taken", "LONGRUN_HTTP_ADDR=:" + port, nil, "port " + port + " (LONGRUN_HTTP_ADDR) is taken"},
 		{"data in use", "", []string{"--data", used}, "in use by another run"},
 		{"no components", "", []string{"--components", used}, "choose a set with --components"},
 		{"no database", "LONGRUN_POSTGRES=", []string{"--components", "../../components/postgres"}, "need LONGRUN_POSTGRES"},
