@@ -20,6 +20,7 @@ type Entity struct {
 	byName map[string]*Event
 	byGo   map[reflect.Type]*Event
 	schema string
+	faults []error
 }
 
 // Event is a type of event in its newest version.
@@ -69,7 +70,7 @@ type Projection struct {
 	New         func() Fold
 	Index       int     // its place in Entity.Projections; set by the domain
 	Handles     []bool  // by Event.Index
-	Faults      []error // found when it was defined, reported by New
+	Faults      []error // found when it was defined or bound, reported by every New
 }
 
 // Fold is the running state of one projection of one stream. Not safe for

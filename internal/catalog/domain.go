@@ -70,19 +70,27 @@ func New(domains ...*Domain) (*Catalog, error) {
 }
 
 func (c *Catalog) add(d *Domain, fault func(string, ...any)) {
+	sound := map[*Entity]bool{}
 	for _, e := range d.Entities {
 		name := d.Name + "." + e.Name
 		switch {
 		case !nameOK(e.Name):
 			fault("entity %q: a name is lower-case letters, digits and dashes", name)
+			continue
 		case c.Entities[name] != nil:
 			fault("entity %q is defined twice", name)
+			continue
 		case e.Type != "" && e.Type != name:
 			fault("entity %q belongs to %q already", name, e.Type)
+			continue
 		case e.Type == "":
 			e.Type = name
-			e.index(fault)
+			e.index()
 		}
+		for _, err := range e.faults {
+			fault("%w", err)
+		}
+		sound[e] = true
 		c.Entities[name] = e
 		c.Projections[name] = map[string]*Projection{}
 		c.Classifiers[name] = map[string]*Classifier{}
@@ -90,22 +98,21 @@ func (c *Catalog) add(d *Domain, fault func(string, ...any)) {
 	known := func(what string, e *Entity) bool {
 		if !slices.Contains(d.Entities, e) {
 			fault("%s: its entity %q is not in domain %q", what, e.Name, d.Name)
-			return false
 		}
-		return true
+		return sound[e]
 	}
 	for _, p := range d.Projections {
 		what := fmt.Sprintf("projection %q", p.Name)
 		if !known(what, p.Entity) {
 			continue
 		}
-		for _, err := range p.Faults {
-			fault("%w", err)
-		}
 		if p.Fingerprint == "" {
-			p.bind(fault)
+			p.bind()
 			p.Index = len(p.Entity.Projections)
 			p.Entity.Projections = append(p.Entity.Projections, p)
+		}
+		for _, err := range p.Faults {
+			fault("%w", err)
 		}
 		if _, twice := c.Projections[p.Entity.Type][p.Name]; twice || !nameOK(p.Name) {
 			fault("%s of %s: defined twice, or not a name", what, p.Entity.Type)
@@ -158,8 +165,10 @@ func (c *Catalog) add(d *Domain, fault func(string, ...any)) {
 	}
 }
 
-// index makes the entity's events findable and fingerprints them.
-func (e *Entity) index(fault func(string, ...any)) {
+// index makes the entity's events findable and fingerprints them. What is wrong
+// with them it keeps, for every New to report.
+func (e *Entity) index() {
+	fault := func(format string, args ...any) { e.faults = append(e.faults, fmt.Errorf(format, args...)) }
 	e.byName, e.byGo = map[string]*Event{}, map[reflect.Type]*Event{}
 	if len(e.Events) == 0 {
 		fault("entity %q has no events", e.Type)
@@ -189,7 +198,7 @@ func (e *Entity) index(fault func(string, ...any)) {
 // bind fingerprints the projection: by its version, what it handles, and all the
 // events that this release knows, so that a snapshot never hides from a release
 // an event that it does not know.
-func (p *Projection) bind(fault func(string, ...any)) {
+func (p *Projection) bind() {
 	parts := []string{p.Name, fmt.Sprint(p.Version), p.Entity.schema}
 	for i, handled := range p.Handles {
 		if handled {
@@ -197,7 +206,7 @@ func (p *Projection) bind(fault func(string, ...any)) {
 		}
 	}
 	if len(parts) == 3 {
-		fault("projection %q of %q handles no event", p.Name, p.Entity.Type)
+		p.Faults = append(p.Faults, fmt.Errorf("projection %q of %q handles no event", p.Name, p.Entity.Type))
 	}
 	slices.Sort(parts[3:])
 	p.Fingerprint = fingerprint(parts...)
