@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -89,22 +90,13 @@ type answer struct {
 	body   []byte
 }
 
-// do sends one request. The body is sent as it is if it is text, else as JSON.
-// It may be called from any goroutine: a request that gets no answer is an error
-// of the test and has status 0.
-func (b *bank) do(t *testing.T, method, path string, body any, changes ...with) answer {
-	t.Helper()
-	a := answer{t: t, call: method + " " + path}
-	content, isText := body.(string)
-	if !isText && body != nil {
-		content = jsonText(t, body)
-	}
-	req, err := http.NewRequestWithContext(t.Context(), method, b.url(path), strings.NewReader(content))
+// send sends one request and reads the answer to its end.
+func (b *bank) send(ctx context.Context, method, path, body string, changes ...with) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, b.url(path), strings.NewReader(body))
 	if err != nil {
-		t.Errorf("%s: %v", a.call, err)
-		return a
+		return answer{}, err
 	}
-	if body != nil {
+	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for _, change := range changes {
@@ -112,13 +104,27 @@ func (b *bank) do(t *testing.T, method, path string, body any, changes ...with) 
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {
-		t.Error(err)
-		return a
+		return answer{}, err
 	}
 	defer resp.Body.Close()
-	a.status, a.header = resp.StatusCode, resp.Header
-	if a.body, err = io.ReadAll(resp.Body); err != nil {
-		t.Errorf("%s: %v", a.call, err)
+	a := answer{call: method + " " + path, status: resp.StatusCode, header: resp.Header}
+	a.body, err = io.ReadAll(resp.Body)
+	return a, err
+}
+
+// do sends one request. The body is sent as it is if it is text, else as JSON.
+// It may be called from any goroutine: a request that gets no answer is an error
+// of the test and has status 0.
+func (b *bank) do(t *testing.T, method, path string, body any, changes ...with) answer {
+	t.Helper()
+	content, isText := body.(string)
+	if !isText && body != nil {
+		content = jsonText(t, body)
+	}
+	a, err := b.send(t.Context(), method, path, content, changes...)
+	a.t = t
+	if err != nil {
+		t.Errorf("%s %s: %v", method, path, err)
 		a.status = 0
 	}
 	return a

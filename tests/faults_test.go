@@ -1,0 +1,141 @@
+package tests
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/longrun-dev/longrun/tests/servers"
+)
+
+// TestFaults breaks parts of a bank under load, at random moments, and shows
+// that no acknowledged command is lost and none counts twice.
+//
+// LONGRUN_FAULT_ROUNDS is how often each bank is broken (default: each kind of
+// fault once), LONGRUN_FAULT_SEED repeats a run's random choices, and
+// LONGRUN_FAULT_STORE is sqlite or postgres.
+func TestFaults(t *testing.T) {
+	t.Run("one replica", func(t *testing.T) { breaks(t, 1, faults) })
+	t.Run("three replicas", func(t *testing.T) { breaks(t, 3, append(faults, killPair)) })
+}
+
+// fault breaks something of a bank, and returns when that is there again, if
+// not yet at work.
+type fault struct {
+	name  string
+	apply func(t *testing.T, b *bank, random *rand.Rand)
+}
+
+var faults = []fault{
+	{"application killed", func(t *testing.T, b *bank, random *rand.Rand) { b.kill(t, syscall.SIGKILL, b.any("app", random)) }},
+	{"sidecar killed", func(t *testing.T, b *bank, random *rand.Rand) { b.kill(t, syscall.SIGKILL, b.any("sidecar", random)) }},
+	{"application told to stop", func(t *testing.T, b *bank, random *rand.Rand) { b.kill(t, syscall.SIGTERM, b.any("app", random)) }},
+	{"placement killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "placement") }},
+	{"scheduler killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "scheduler") }},
+	{"broker killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "broker") }},
+	{"sidecar frozen", func(t *testing.T, b *bank, random *rand.Rand) {
+		b.freeze(t, b.any("sidecar", random), time.Duration(random.IntN(3000))*time.Millisecond)
+	}},
+}
+
+// killPair takes a whole replica away, so that its entities move.
+var killPair = fault{"replica killed", func(t *testing.T, b *bank, random *rand.Rand) {
+	replica := 1 + random.IntN(len(b.API))
+	b.kill(t, syscall.SIGKILL, fmt.Sprint("app-", replica), fmt.Sprint("sidecar-", replica))
+}}
+
+func breaks(t *testing.T, replicas int, faults []fault) {
+	rounds, seed := number(t, "LONGRUN_FAULT_ROUNDS", len(faults)), uint64(number(t, "LONGRUN_FAULT_SEED", rand.Int()))
+	t.Logf("LONGRUN_FAULT_SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	o := faultStore(t)
+	o.Replicas, o.Args = replicas, []string{"--restart"}
+	b := startBank(t, o)
+	l := newLedger(t, b, seed, 50, 10)
+	var order []int
+	for round := range rounds {
+		if round%len(faults) == 0 {
+			order = random.Perm(len(faults))
+		}
+		l.await(random.IntN(300))
+		f := faults[order[round%len(faults)]]
+		t.Logf("%s after %d commands", f.name, l.count())
+		f.apply(t, b, random)
+	}
+	l.await(300)
+	l.check()
+}
+
+// number is a number in the environment.
+func number(t *testing.T, name string, absent int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return absent
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, name)
+	return n
+}
+
+// faultStore is the store of the banks that are broken.
+func faultStore(t *testing.T) servers.StackOptions {
+	t.Helper()
+	switch store := os.Getenv("LONGRUN_FAULT_STORE"); store {
+	case "", "sqlite":
+		return servers.StackOptions{}
+	case "postgres":
+		return onPostgres(t)
+	default:
+		require.Fail(t, "LONGRUN_FAULT_STORE is neither sqlite nor postgres", store)
+		return servers.StackOptions{}
+	}
+}
+
+// any is one of the processes of a kind.
+func (b *bank) any(kind string, random *rand.Rand) string {
+	return fmt.Sprint(kind, "-", 1+random.IntN(len(b.API)))
+}
+
+// pid waits until a process runs, and not with the id that it had before.
+func (b *bank) pid(t *testing.T, name string, before int) (pid int) {
+	t.Helper()
+	eventually(t, name+" runs", func() bool {
+		var err error
+		pid, err = b.Process(name)
+		require.NoError(t, err)
+		return pid != 0 && pid != before
+	})
+	return pid
+}
+
+// kill sends a signal to processes, which end by it, and waits until they are
+// started again.
+func (b *bank) kill(t *testing.T, signal syscall.Signal, names ...string) {
+	t.Helper()
+	pids := make([]int, len(names))
+	for i, name := range names {
+		pids[i] = b.pid(t, name, 0)
+	}
+	for _, pid := range pids {
+		require.NoError(t, syscall.Kill(pid, signal))
+	}
+	for i, name := range names {
+		b.pid(t, name, pids[i])
+	}
+}
+
+// freeze stops a process for a while, without ending it.
+func (b *bank) freeze(t *testing.T, name string, while time.Duration) {
+	t.Helper()
+	pid := b.pid(t, name, 0)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	time.Sleep(while) // the time is what is tried here
+	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+}
