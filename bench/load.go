@@ -90,3 +90,22 @@ func median(values []float64) float64 {
 	}
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
+
+// repeat loads ours alone and takes the median of its rates.
+func repeat(ctx context.Context, workers int, ours op) (measured, error) {
+	var m measured
+	var us []float64
+	for range rounds {
+		t := load(ctx, workers, slice, 0, ours)
+		us = append(us, t.rate())
+		m.faults.add(t)
+	}
+	m.value = median(us)
+	return m, ctx.Err()
+}
+
+// milliseconds is a quantile of times.
+func milliseconds(times []time.Duration, quantile float64) float64 {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[int(quantile*float64(len(sorted)-1))].Seconds() * 1000
+}
