@@ -56,13 +56,19 @@ func server(t *testing.T, around func(http.Handler) http.Handler) string {
 // connection is the key of a request's connection in its context.
 type connection struct{}
 
-// load imports and gathers what was reported.
+// load imports and gathers what was reported. Every stage that began must have
+// come to its end.
 func load(t *testing.T, url, file string) (sum berka.Summary, reports []string, err error) {
 	t.Helper()
+	left := map[string]int{}
 	sum, err = berka.Import(t.Context(), strings.NewReader(file), berka.Options{
 		URL: url, Patience: 10 * time.Second, FirstWait: time.Millisecond,
-		Report: func(err error) { reports = append(reports, err.Error()) },
+		Report:   func(err error) { reports = append(reports, err.Error()) },
+		Progress: func(stage string, done, total int) { left[stage] = total - done },
 	})
+	if err == nil {
+		require.Equal(t, map[string]int{"opening": 0, "limits": 0, "posting": 0, "checking": 0}, left)
+	}
 	return sum, reports, err
 }
 
@@ -242,6 +248,21 @@ func TestImportSaysThatNobodyAnswers(t *testing.T) {
 	require.ErrorContains(t, err, "connection refused")
 }
 
+// Somebody who says when to come again is not asked before.
+func TestImportWaitsAsLongAsItIsTold(t *testing.T) {
+	var requests atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprint(w, `{"code":"unavailable","detail":"closed for today"}`)
+	}))
+	t.Cleanup(web.Close)
+	_, err := berka.Import(t.Context(), strings.NewReader(year), berka.Options{URL: web.URL, Patience: time.Second, FirstWait: time.Millisecond})
+	require.ErrorContains(t, err, "unavailable: closed for today")
+	require.EqualValues(t, 1, requests.Load())
+}
+
 func TestImportEndsWhenTold(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	url := server(t, func(http.Handler) http.Handler {
@@ -275,6 +296,16 @@ func TestImportGoesOnAfterFaults(t *testing.T) {
 				return
 			}
 			api.ServeHTTP(w, r)
+		},
+		"every other request is read, and nothing of it is done": func(n int64, api http.Handler, w http.ResponseWriter, r *http.Request) {
+			if n%2 == 0 || r.URL.Path != "/commands" {
+				api.ServeHTTP(w, r)
+				return
+			}
+			var line struct{ ID string }
+			for in := json.NewDecoder(r.Body); in.Decode(&line) == nil; {
+				fmt.Fprintf(w, `{"id":%q,"status":"error","error":{"code":"unavailable","detail":"the store is away"}}`+"\n", line.ID)
+			}
 		},
 		"the connection breaks before it answers": func(n int64, api http.Handler, w http.ResponseWriter, r *http.Request) {
 			if n%2 == 1 {
@@ -338,6 +369,9 @@ func TestImportOfTheRealYear(t *testing.T) {
 	folder := os.Getenv("LONGRUN_BERKA")
 	if folder == "" {
 		folder = filepath.FromSlash("../../../../shared/data/berka")
+	}
+	if testing.Short() {
+		t.Skip("27,215 transactions, twice")
 	}
 	file, err := os.Open(filepath.Join(folder, "transactions-1993.csv"))
 	if os.IsNotExist(err) {
