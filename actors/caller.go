@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 // pending is a command that waits for its place in a call.
 type pending struct {
 	call *call
+	due  time.Time // not sent after it: the caller was told that it is unavailable, or should be
 	done func(Answer, error)
 }
 
@@ -100,12 +102,15 @@ func (s *System) Start(_ context.Context, c Command, done func(Answer, error)) {
 		done(Answer{}, catalog.Faultf(catalog.Invalid, "the command's id: %v", err))
 		return
 	}
-	s.lanes.add(id, pending{k, done})
+	s.lanes.add(id, pending{k, time.Now().Add(callDeadline), done})
 }
 
-// Do is Start and waiting for its end, or that of ctx. A command that ctx gave up
-// on may still be carried out: try again with the same id.
+// Do is Start and waiting for its end, or that of ctx, but no longer than a call
+// may take. A command that was given up on may still be carried out: try again
+// with the same id.
 func (s *System) Do(ctx context.Context, c Command) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, callDeadline)
+	defer cancel()
 	type result struct {
 		answer Answer
 		err    error
@@ -123,6 +128,16 @@ func (s *System) Do(ctx context.Context, c Command) (Answer, error) {
 // send carries a batch to its entity and answers it: by the short way if the
 // entity's actor runs in this process, else through the sidecar.
 func (s *System) send(id stream.ID, batch []pending) {
+	batch = slices.DeleteFunc(batch, func(p pending) bool {
+		late := time.Now().After(p.due)
+		if late {
+			p.done(Answer{}, catalog.Faultf(catalog.Unavailable, "%s is busy", id))
+		}
+		return late
+	})
+	if len(batch) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), callDeadline)
 	defer cancel()
 	if s.shortWay {
