@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -88,6 +89,12 @@ func (l *lanes) serve(part *lanePart, id stream.ID) {
 // a *catalog.Fault or nil. Commands for one entity are decided in the order of
 // their Starts. It does not block; the caller bounds what is in flight.
 func (s *System) Start(_ context.Context, c Command, done func(Answer, error)) {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, c.Params); err != nil {
+		done(Answer{}, catalog.Faultf(catalog.Invalid, "parameters of %s: %v", c.Name, err))
+		return
+	}
+	c.Params = compact.Bytes()
 	k := s.newCall(c)
 	if k.answered {
 		done(Answer{}, k.fault)
@@ -197,7 +204,7 @@ func (k *call) result() (Answer, error) {
 // way is tried again until ctx ends: what is asked for is known by its id.
 func invoke[T any](ctx context.Context, s *System, id stream.ID, method string, request any) (T, error) {
 	var answer T
-	payload, err := json.Marshal(request)
+	payload, err := encode(request)
 	if err != nil {
 		return answer, err
 	}

@@ -144,7 +144,8 @@ func (e *entity) restore(h *stream.Head, needs []*catalog.Projection) bool {
 	for _, snapshot := range h.Snapshots {
 		for _, p := range e.def.Projections {
 			if p.Name == snapshot.Projection && p.Fingerprint == snapshot.Fingerprint {
-				if f := p.New(); f.Unmarshal(snapshot.State) == nil {
+				f := p.New()
+				if _, err := guard(func() (none, error) { return none{}, f.Unmarshal(snapshot.State) }); err == nil {
 					e.folds[p.Index] = f
 				}
 			}
@@ -187,7 +188,7 @@ func (e *entity) head() *stream.Head {
 		if f == nil || e.large[i] {
 			continue
 		}
-		state, err := f.Marshal()
+		state, err := guard(f.Marshal)
 		if err != nil || size+len(state) > stream.MaxSnapshot {
 			e.large[i] = true
 			continue

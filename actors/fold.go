@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -14,8 +15,18 @@ func (s *System) apply(def *catalog.Entity, c *stream.Commit, folds []catalog.Fo
 	return s.applyUpTo(def, c, folds, c.Last())
 }
 
-// applyUpTo is apply for the events up to a sequence.
+// applyUpTo is apply for the events up to a sequence. A fold that panics, or data
+// that cannot be decoded, is a fault of the domain's code.
 func (s *System) applyUpTo(def *catalog.Entity, c *stream.Commit, folds []catalog.Fold, upTo uint64) (unknown string, err error) {
+	unknown, err = guard(func() (string, error) { return s.foldUpTo(def, c, folds, upTo) })
+	if err != nil {
+		s.log.Error("stored events could not be folded", "stream", c.Stream, "commit", c.Number, "error", err)
+		err = catalog.Faultf(catalog.Internal, "%s: the events of commit %d could not be folded", c.Stream, c.Number)
+	}
+	return unknown, err
+}
+
+func (s *System) foldUpTo(def *catalog.Entity, c *stream.Commit, folds []catalog.Fold, upTo uint64) (unknown string, err error) {
 	sequence := c.First
 	for i := range c.Appends {
 		a := &c.Appends[i]
@@ -35,11 +46,21 @@ func (s *System) applyUpTo(def *catalog.Entity, c *stream.Commit, folds []catalo
 				continue
 			}
 			if err := applyEvent(def, known, event, folds, &meta); err != nil {
-				return unknown, fmt.Errorf("%s, sequence %d: %w", c.Stream, meta.Sequence, err)
+				return unknown, fmt.Errorf("sequence %d: %w", meta.Sequence, err)
 			}
 		}
 	}
 	return unknown, nil
+}
+
+// marshal is the JSON of a fold's state.
+func (s *System) marshal(id stream.ID, f catalog.Fold) (json.RawMessage, error) {
+	state, err := guard(f.Marshal)
+	if err != nil {
+		s.log.Error("a state could not be marshalled", "stream", id, "error", err)
+		err = catalog.Faultf(catalog.Internal, "%s: the state could not be marshalled", id)
+	}
+	return state, err
 }
 
 // applyEvent decodes a stored event once and folds it where it is handled.

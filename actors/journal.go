@@ -101,11 +101,11 @@ func (j *journal) follow(c stream.Commit, value []byte) {
 
 // stamp is the time of a commit: now, in the resolution that is stored, but
 // never before what came before it.
-func stamp(now time.Time, before ...time.Time) time.Time {
+func stamp(now, before time.Time) time.Time {
 	at := now.UTC().Truncate(time.Microsecond)
-	for _, b := range before {
-		if at.Before(b) {
-			at = b
+	if at.Before(before) {
+		if at = before.UTC().Truncate(time.Microsecond); at.Before(before) {
+			at = at.Add(time.Microsecond)
 		}
 	}
 	return at

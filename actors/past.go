@@ -76,8 +76,7 @@ func (s *System) foldAt(ctx context.Context, id stream.ID, def *catalog.Entity, 
 		if c.First > upTo || at.Time != nil && c.At.After(*at.Time) {
 			break
 		}
-		_, err := guard(func() (string, error) { return s.applyUpTo(def, c, folds, upTo) })
-		if err != nil {
+		if _, err := s.applyUpTo(def, c, folds, upTo); err != nil {
 			return nil, where, err
 		}
 		where = point{min(c.Last(), upTo), c.At}

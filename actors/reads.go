@@ -34,7 +34,7 @@ func (s *System) serveDo(ctx context.Context, e *entity, payload []byte) ([]byte
 		}
 		replies[i] = reply[Answer]{Fault: k.fault, Value: k.answer}
 	}
-	return json.Marshal(replies)
+	return encode(replies)
 }
 
 // serveRead answers a read that came through the sidecar.
@@ -45,11 +45,11 @@ func serveRead[T any](ctx context.Context, e *entity, payload []byte, read func(
 	}
 	value, err := read(ctx, e, r)
 	if err != nil {
-		return json.Marshal(reply[T]{Fault: faultOf(err)})
+		return encode(reply[T]{Fault: faultOf(err)})
 	}
-	answer, err := json.Marshal(reply[T]{Value: value})
+	answer, err := encode(reply[T]{Value: value})
 	if len(answer) > stream.MaxBatch {
-		return json.Marshal(reply[T]{Again: true})
+		return encode(reply[T]{Again: true})
 	}
 	return answer, err
 }
@@ -87,12 +87,12 @@ func read[T any](ctx context.Context, s *System, id stream.ID, method string, r 
 // fresh opens an entity for reading, within its turn; strong looks first
 // whether someone else has written since.
 func (s *System) fresh(ctx context.Context, e *entity, needs []*catalog.Projection, strong bool) error {
-	_, err := guard(func() (none, error) { return none{}, e.ensure(ctx, s, needs) })
+	err := e.ensure(ctx, s, needs)
 	if err == nil && strong {
 		newer, strongErr := s.reader.Exists(ctx, e.id, e.tail.Number+1)
 		if err = strongErr; newer {
 			e.drop()
-			_, err = guard(func() (none, error) { return none{}, e.ensure(ctx, s, needs) })
+			err = e.ensure(ctx, s, needs)
 		}
 	}
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *System) projectNow(ctx context.Context, e *entity, r readRequest) (Stat
 	if err := s.fresh(ctx, e, []*catalog.Projection{p}, r.Strong); err != nil {
 		return State{}, err
 	}
-	state, err := e.folds[p.Index].Marshal()
+	state, err := s.marshal(e.id, e.folds[p.Index])
 	return State{state, e.tail.Last, e.tail.At}, err
 }
 
@@ -126,39 +126,64 @@ func (s *System) classifyNow(ctx context.Context, e *entity, r readRequest) (Jud
 	if c == nil {
 		return Judgement{}, unknownName("classifier", r.Name, e.id)
 	}
-	params, err := c.Decode(r.Params)
+	params, err := s.classifierParams(c, r.Params)
 	if err != nil {
-		return Judgement{}, catalog.Faultf(catalog.Invalid, "parameters of %s: %v", r.Name, err)
-	}
-	if err := e.lock(ctx); err != nil {
 		return Judgement{}, err
 	}
-	defer e.unlock()
-	if err := s.fresh(ctx, e, c.Needs, r.Strong); err != nil {
-		return Judgement{}, err
-	}
-	verdict, err := s.judge(ctx, e.id, e.def, c, params, e.folds, e.tail.At)
-	return Judgement{verdict, e.tail.Last}, err
+	return s.judge(ctx, e.id, e.def, func(k *call) (Judgement, error) {
+		if err := e.lock(ctx); err != nil {
+			return Judgement{}, err
+		}
+		defer e.unlock()
+		if err := s.fresh(ctx, e, c.Needs, r.Strong); err != nil {
+			return Judgement{}, err
+		}
+		verdict, err := s.judgeAt(e.id, c, params, e.folds, e.tail.At, k)
+		return Judgement{verdict, e.tail.Last}, err
+	})
 }
 
-// judge runs a classifier over folds that stand at a moment, loading what it
-// asks for of the past.
-func (s *System) judge(ctx context.Context, id stream.ID, def *catalog.Entity, c *catalog.Classifier, params any, folds []catalog.Fold, at time.Time) (catalog.Verdict, error) {
+// judge runs a judgement until it has what it asks for of the past, which is
+// loaded outside of it.
+func (s *System) judge(ctx context.Context, id stream.ID, def *catalog.Entity, try func(*call) (Judgement, error)) (Judgement, error) {
 	k := &call{}
-	r := &turnReader{folds: folds, tail: at, now: at, call: k}
 	for {
-		verdict, err := guard(func() (catalog.Verdict, error) { return c.Judge(r, params), nil })
-		if err != nil {
-			s.log.Error("a classifier failed", "classifier", c.Name, "stream", id, "error", err)
-			return 0, catalog.Faultf(catalog.Internal, "classifier %s failed", c.Name)
-		}
-		if len(k.missing) == 0 {
-			return verdict, nil
+		j, err := try(k)
+		if err != nil || len(k.missing) == 0 {
+			return j, err
 		}
 		if err := s.loadPast(ctx, id, def, k); err != nil {
-			return 0, err
+			return Judgement{}, err
 		}
 	}
+}
+
+// judgeAt runs a classifier over folds that stand at a moment. If it asked for a
+// past that k does not have, its verdict is void.
+func (s *System) judgeAt(id stream.ID, c *catalog.Classifier, params any, folds []catalog.Fold, at time.Time, k *call) (catalog.Verdict, error) {
+	r := &turnReader{folds: folds, tail: at, now: at, call: k}
+	verdict, err := guard(func() (catalog.Verdict, error) { return c.Judge(r, params), nil })
+	if err == nil || len(k.missing) > 0 {
+		return verdict, nil
+	}
+	s.log.Error("a classifier failed", "classifier", c.Name, "stream", id, "error", err)
+	return 0, catalog.Faultf(catalog.Internal, "classifier %s failed", c.Name)
+}
+
+func (s *System) classifierParams(c *catalog.Classifier, params json.RawMessage) (any, error) {
+	var invalid error
+	decoded, err := guard(func() (p any, _ error) {
+		p, invalid = c.Decode(params)
+		return p, nil
+	})
+	switch {
+	case err != nil:
+		s.log.Error("decoding parameters failed", "classifier", c.Name, "error", err)
+		return nil, catalog.Faultf(catalog.Internal, "the parameters of %s could not be decoded", c.Name)
+	case invalid != nil:
+		return nil, catalog.Faultf(catalog.Invalid, "parameters of %s: %v", c.Name, invalid)
+	}
+	return decoded, nil
 }
 
 // Project answers a projection of an entity: the current one from its owner's
@@ -178,9 +203,9 @@ func (s *System) Project(ctx context.Context, id stream.ID, projection string, a
 	if err != nil {
 		return State{}, faultOf(err)
 	}
-	state, err := folds[p.Index].Marshal()
+	state, err := s.marshal(id, folds[p.Index])
 	if err != nil {
-		return State{}, faultOf(err)
+		return State{}, err
 	}
 	return State{state, where.sequence, where.asOf(at)}, nil
 }
@@ -192,9 +217,9 @@ func (s *System) Classify(ctx context.Context, id stream.ID, classifier string, 
 	if c == nil {
 		return Judgement{}, unknownName("classifier", classifier, id)
 	}
-	decoded, err := c.Decode(params)
+	decoded, err := s.classifierParams(c, params)
 	if err != nil {
-		return Judgement{}, catalog.Faultf(catalog.Invalid, "parameters of %s: %v", classifier, err)
+		return Judgement{}, err
 	}
 	if at.Time == nil && at.Sequence == nil {
 		return read(ctx, s, id, methodClassify, readRequest{Name: classifier, Params: params, Strong: at.Strong}, s.classifyNow)
@@ -206,11 +231,14 @@ func (s *System) Classify(ctx context.Context, id stream.ID, classifier string, 
 	if where.sequence == 0 {
 		return Judgement{catalog.Undecided, 0}, nil
 	}
-	verdict, err := s.judge(ctx, id, def, c, decoded, folds, where.at)
+	j, err := s.judge(ctx, id, def, func(k *call) (Judgement, error) {
+		verdict, err := s.judgeAt(id, c, decoded, folds, where.at, k)
+		return Judgement{verdict, where.sequence}, err
+	})
 	if err != nil {
 		return Judgement{}, faultOf(err)
 	}
-	return Judgement{verdict, where.sequence}, nil
+	return j, nil
 }
 
 // past folds an entity as of an earlier moment or sequence. An entity that

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/google/uuid"
 
@@ -57,7 +56,7 @@ func (s *System) record(t *turn) {
 		step := flow.StepInitiated{Step: k.def.Decision.Step, Entity: k.answer.Entity, Key: k.answer.Key}
 		a := stream.Append{ID: k.ID + "/direct", ParamsHash: k.hash, Context: k.Context}
 		for _, e := range flow.Direct(k.Name, k.Params, step, k.answer.Sequence, k.answer.Result, k.fault) {
-			data, err := json.Marshal(e.Data)
+			data, err := encode(e.Data)
 			if err != nil {
 				panic(err) // parameters and results are JSON already
 			}

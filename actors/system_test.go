@@ -52,6 +52,9 @@ var (
 	log = es.NewProjection(till, "log",
 		es.OnMeta(func(l []uint64, _ put, m es.Meta) []uint64 { return append(l, m.Sequence) }),
 		es.OnMeta(func(l []uint64, _ taken, m es.Meta) []uint64 { return append(l, m.Sequence) }))
+	had = es.NewClassifier("had", es.Past(content), func(p asOf, past func(time.Time) int) es.Verdict {
+		return es.If(100/past(p.At) > 0) // divides by zero where the past is empty
+	})
 	fullish = es.NewClassifier("above", content, func(p above, n int) es.Verdict { return es.If(n > p.Threshold) })
 
 	putIn = es.NewCommand("put", es.Decide("put", move.on, content,
@@ -84,7 +87,7 @@ var (
 )
 
 func domain() *catalog.Domain {
-	return es.NewDomain("shop", till, content, log, fullish, putIn, take, open, quick, back).Catalog()
+	return es.NewDomain("shop", till, content, log, fullish, had, putIn, take, open, quick, back).Catalog()
 }
 
 func newSystem(t *testing.T, store stream.Store) *actors.System {

@@ -51,13 +51,23 @@ func (s *System) newCall(c Command) *call {
 	if k.def == nil {
 		return k.refuse(catalog.Faultf(catalog.NotFound, "no command %q", c.Name))
 	}
-	params, err := k.def.Decode(c.Params)
-	if err != nil {
-		return k.refuse(catalog.Faultf(catalog.Invalid, "parameters of %s: %v", c.Name, err))
-	}
 	d := &k.def.Decision
-	k.params, k.appendID, k.hash = params, c.ID+"/"+d.Step, hashOf(c)
-	k.answer = Answer{ID: c.ID, Command: c.Name, Status: flow.StatusCompleted, Entity: d.Entity.Type, Key: d.Key(params)}
+	var invalid error
+	key, err := guard(func() (string, error) {
+		if k.params, invalid = k.def.Decode(c.Params); invalid != nil {
+			return "", nil
+		}
+		return d.Key(k.params), nil
+	})
+	switch {
+	case err != nil:
+		s.log.Error("decoding parameters failed", "command", c.Name, "id", c.ID, "error", err)
+		return k.refuse(catalog.Faultf(catalog.Internal, "the parameters of %s could not be decoded", c.Name))
+	case invalid != nil:
+		return k.refuse(catalog.Faultf(catalog.Invalid, "parameters of %s: %v", c.Name, invalid))
+	}
+	k.appendID, k.hash = c.ID+"/"+d.Step, hashOf(c)
+	k.answer = Answer{ID: c.ID, Command: c.Name, Status: flow.StatusCompleted, Entity: d.Entity.Type, Key: key}
 	return k
 }
 
@@ -77,7 +87,8 @@ func (k *call) refuse(f *catalog.Fault) *call {
 
 // turn is what one turn of an entity came to before it is committed.
 type turn struct {
-	at      time.Time
+	now     time.Time // by the clock
+	at      time.Time // of the commit
 	appends []stream.Append
 	bytes   int
 	decided []*call        // in order; their answers hold if the turn is committed
@@ -132,7 +143,7 @@ func (s *System) runTurn(ctx context.Context, e *entity, calls []*call) (rest []
 			refuseAll(calls, catalog.Faultf(catalog.Unavailable, "%s: out of time", e.id))
 			return nil
 		}
-		if _, err := guard(func() (none, error) { return none{}, e.ensure(ctx, s, needs) }); err != nil {
+		if err := e.ensure(ctx, s, needs); err != nil {
 			e.drop()
 			refuseAll(calls, faultOf(err))
 			return nil
@@ -147,6 +158,9 @@ func (s *System) runTurn(ctx context.Context, e *entity, calls []*call) (rest []
 		case err != nil:
 			e.drop()
 			refuseAll(calls[:len(calls)-len(rest)], faultOf(err))
+			for _, k := range rest {
+				k.missing = nil // asked for beside appends that are not there
+			}
 			return rest
 		case again:
 			e.drop()
@@ -162,15 +176,16 @@ func (s *System) runTurn(ctx context.Context, e *entity, calls []*call) (rest []
 
 // decide runs the decisions of calls in order on the entity's folds, until one
 // must wait for another turn: for a past that is not loaded, for the commit of
-// its own first try, or for room.
+// another one with its id, or for room.
 func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn, rest []*call) {
-	t = &turn{at: stamp(s.now(), e.tail.At), last: e.tail.Last, folds: e.folds}
+	now := s.now()
+	t = &turn{now: now, at: stamp(now, e.tail.At), last: e.tail.Last, folds: e.folds}
 	for _, k := range calls {
-		if k.CauseAt.Sub(s.now()) <= maxSkew {
+		if k.CauseAt.Sub(now) <= maxSkew {
 			t.at = stamp(t.at, k.CauseAt)
 		}
 	}
-	if ahead := e.tail.At.Sub(s.now()); ahead > maxSkew {
+	if ahead := e.tail.At.Sub(now); ahead > maxSkew {
 		s.metrics.clockAlarms.Inc()
 		s.log.Error("the last commit is ahead of this clock", "stream", e.id, "by", ahead)
 	}
@@ -178,10 +193,10 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 		if k.answered {
 			continue
 		}
-		if t.holds(k.appendID) || t.bytes > maxTurn {
+		if t.holds(k.ID) || t.bytes > maxTurn {
 			return t, calls[i:]
 		}
-		k.fault = nil
+		k.fault, k.answer.Status, k.answer.Result = nil, flow.StatusCompleted, nil
 		if r := e.remembered(k.appendID); r != nil {
 			s.repeat(ctx, e, k, r)
 			continue
@@ -208,9 +223,11 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 	return t, nil
 }
 
-func (t *turn) holds(appendID string) bool {
-	for i := range t.appends {
-		if t.appends[i].ID == appendID {
+// holds says whether the turn decided a command of that id already: its stream
+// and its append can be written once.
+func (t *turn) holds(commandID string) bool {
+	for _, k := range t.decided {
+		if k.ID == commandID {
 			return true
 		}
 	}
@@ -224,7 +241,7 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 	switch {
 	case e.unknown != "":
 		return catalog.Outcome{}, catalog.Faultf(catalog.Unavailable, "%s holds an event of a newer release: %s", e.id, e.unknown)
-	case k.CauseAt.Sub(s.now()) > maxSkew:
+	case k.CauseAt.Sub(t.now) > maxSkew:
 		return catalog.Outcome{}, catalog.Faultf(catalog.Unavailable, "the cause's time %s is ahead of this clock", k.CauseAt.Format(time.RFC3339))
 	case k.Expected != nil && *k.Expected != t.last:
 		return catalog.Outcome{}, catalog.Faultf(catalog.Conflict, "%s is at sequence %d, not %d", e.id, t.last, *k.Expected)

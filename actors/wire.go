@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -31,6 +32,16 @@ type readRequest struct {
 	Name   string          `json:"name"`
 	Params json.RawMessage `json:"params,omitempty"`
 	Strong bool            `json:"strong,omitempty"`
+}
+
+// encode is json.Marshal that leaves text as it is. A command's parameters come
+// out as they went in, if they are compact: their hash is over their bytes.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // actorOf is the actor type and id of an entity.
