@@ -40,7 +40,9 @@ var faults = []fault{
 	{"scheduler killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "scheduler") }},
 	{"broker killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "broker") }},
 	{"sidecar frozen", func(t *testing.T, b *bank, random *rand.Rand) {
-		b.freeze(t, b.any("sidecar", random), time.Duration(random.IntN(3000))*time.Millisecond)
+		thaw := b.freeze(t, b.any("sidecar", random))
+		time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond) // the time is what is tried
+		thaw()
 	}},
 }
 
@@ -131,11 +133,10 @@ func (b *bank) kill(t *testing.T, signal syscall.Signal, names ...string) {
 	}
 }
 
-// freeze stops a process for a while, without ending it.
-func (b *bank) freeze(t *testing.T, name string, while time.Duration) {
+// freeze stops a process, without ending it, until thaw is called.
+func (b *bank) freeze(t *testing.T, name string) (thaw func()) {
 	t.Helper()
 	pid := b.pid(t, name, 0)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-	time.Sleep(while) // the time is what is tried here
-	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+	return func() { require.NoError(t, syscall.Kill(pid, syscall.SIGCONT)) }
 }

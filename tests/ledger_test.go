@@ -186,9 +186,12 @@ func (l *ledger) bulk(lines []line) (open []line) {
 			}
 		}
 	}
-	stopping := false // the line says so that was not read any more, with those that follow
+	stopping := false // a bank that stops says so for a line, and reads none after it
 	for i, one := range lines {
 		r := answers[i]
+		if r != nil {
+			stopping = r.Error != nil && r.Error.Code == "unavailable"
+		}
 		switch {
 		case r == nil:
 			if err == nil && a.status == http.StatusOK && !stopping {
@@ -200,8 +203,6 @@ func (l *ledger) bulk(lines []line) (open []line) {
 			continue
 		case l.refused(one, *r.Error):
 			continue
-		default:
-			stopping = true
 		}
 		open = append(open, one)
 	}

@@ -78,7 +78,8 @@ func (p *process) start(cmd *exec.Cmd, ready func(log *logFile) <-chan struct{})
 	}
 }
 
-// Stop ends the process and removes its folder. More calls return the same.
+// Stop ends the process and removes its folder, unless LONGRUN_KEEP is set in
+// the environment. More calls return the same.
 func (p *process) Stop() error {
 	p.once.Do(func() { p.err = p.stop() })
 	return p.err
@@ -98,7 +99,16 @@ func (p *process) stop() (err error) {
 	if p.log != nil {
 		err = errors.Join(err, p.log.close())
 	}
+	if os.Getenv("LONGRUN_KEEP") != "" {
+		return err
+	}
 	return errors.Join(err, os.RemoveAll(p.dir))
+}
+
+// Wait waits until the process has ended and returns its exit code.
+func (p *process) Wait() int {
+	<-p.ended
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // fail stops what could not be started and returns why.
