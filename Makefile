@@ -10,6 +10,7 @@ STORE    ?= sqlite
 REPLICAS ?= 1
 DATA     ?= .data
 FUZZTIME ?= 10s
+ROUNDS   ?= 100
 BIN      := .cache/bin
 
 COMPONENTS_sqlite   := embedded
@@ -39,7 +40,7 @@ clean-data: ## Forgets all data
 	elif command -v flock >/dev/null && ! flock -n $(DATA)/up.lock true; then echo "$(DATA) is in use: stop make run first." >&2; exit 1; \
 	else rm -rf $(DATA); fi
 
-.PHONY: test test-unit fuzz services
+.PHONY: test test-unit faults fuzz services
 test: stack $(BIN)/gotest ## Every test, on the real stack too
 	@$(BIN)/gotest ./...
 	@$(BIN)/gotest -C tools ./...
@@ -47,6 +48,10 @@ test: stack $(BIN)/gotest ## Every test, on the real stack too
 
 test-unit: $(BIN)/gotest ## The tests that need no sidecar
 	@$(BIN)/gotest $$(go list ./... | grep -v -e /tests$$ -e /tests/ -e /bench)
+
+faults: stack ## Breaks banks under load, each ROUNDS=100 times (STORE=postgres, SEED=number)
+	@LONGRUN_FAULT_ROUNDS=$(ROUNDS) LONGRUN_FAULT_STORE=$(STORE) LONGRUN_FAULT_SEED=$(SEED) \
+		go test -count 1 -timeout 0 -v -run '^TestFaults$$' ./tests
 
 fuzz: go ## Fuzzes every decoder for FUZZTIME=10s
 	@tools/fuzz.sh $(FUZZTIME)
