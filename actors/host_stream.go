@@ -12,6 +12,7 @@ import (
 	pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -28,6 +29,7 @@ const streamMargin = 64 << 10
 // when a stream ends with code Canceled, says nothing when it is lost, ends the
 // process when a handler panics, and drops answers when it is closed.
 type streamHost struct {
+	conn    *grpc.ClientConn
 	api     pb.DaprClient
 	cfg     SidecarConfig
 	handler Handler
@@ -41,8 +43,8 @@ type streamHost struct {
 
 // startStreamHost returns after the first subscription. It tries again until ctx
 // ends, unless the sidecar's answer will not change.
-func startStreamHost(ctx context.Context, api pb.DaprClient, cfg SidecarConfig, handler Handler) (*streamHost, error) {
-	h := &streamHost{api: api, cfg: cfg, handler: handler, ended: make(chan struct{})}
+func startStreamHost(ctx context.Context, conn *grpc.ClientConn, cfg SidecarConfig, handler Handler) (*streamHost, error) {
+	h := &streamHost{conn: conn, api: pb.NewDaprClient(conn), cfg: cfg, handler: handler, ended: make(chan struct{})}
 	var running context.Context
 	running, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	subscribe := func() (*actorStream, error) {
@@ -207,7 +209,18 @@ func (h *streamHost) subscribe(ctx, waiting context.Context) (s *actorStream, er
 	if !overdue() {
 		return nil, context.Cause(waiting)
 	}
+	go h.giveUpWithConnection(ctx, cancel)
 	return &actorStream{stream: stream, cancel: cancel}, nil
+}
+
+// giveUpWithConnection cancels a stream when its connection goes. A sidecar that
+// is told to stop closes the connection for new calls, no longer sends on the
+// stream, and waits: for actors that it could not tell to deactivate, until the
+// stream is cancelled.
+func (h *streamHost) giveUpWithConnection(ctx context.Context, cancel context.CancelFunc) {
+	if h.conn.WaitForStateChange(ctx, connectivity.Ready) {
+		cancel()
+	}
 }
 
 // serve answers what arrives on the stream until it ends.

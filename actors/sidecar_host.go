@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	pb "github.com/dapr/dapr/pkg/proto/runtime/v1"
 	"golang.org/x/mod/semver"
@@ -33,7 +34,8 @@ type hosting interface {
 // Host makes this process a host of the handler's actor types, and returns once
 // the sidecar knows it (stream) or can find it out (HTTP: a sidecar with an app
 // port asks as soon as something listens there). From then on the handler is
-// called, until stop has returned. A process hosts once at a time.
+// called, until stop has returned; stopping again does nothing. A process hosts
+// once at a time.
 //
 // A sidecar that was started with an HTTP app port cannot host over the stream:
 // mode auto uses HTTP with it, mode stream is an error.
@@ -52,7 +54,7 @@ func (s *Sidecar) Host(ctx context.Context, mode string, handler Handler) (stop 
 	}
 	switch mode {
 	case HostStream:
-		s.host, err = startStreamHost(ctx, s.api, s.cfg, handler)
+		s.host, err = startStreamHost(ctx, s.conn, s.cfg, handler)
 	case HostHTTP:
 		s.host, err = startHTTPHost(s.conn, s.cfg, handler)
 	default:
@@ -64,11 +66,14 @@ func (s *Sidecar) Host(ctx context.Context, mode string, handler Handler) (stop 
 	}
 	host := s.host
 	s.cfg.Log.Info("hosting actors", "mode", mode, "types", handler.Types())
+	var once sync.Once
 	return func(ctx context.Context) error {
-		err := host.stop(ctx)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.host = nil
+		once.Do(func() {
+			err = host.stop(ctx)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.host = nil
+		})
 		return err
 	}, nil
 }

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	commonpb "github.com/dapr/dapr/pkg/proto/common/v1"
@@ -119,12 +120,12 @@ func (s *StateStore) transact(ctx context.Context, items []*commonpb.StateItem, 
 // Read returns the values of the keys, in their order.
 //
 // Many keys are read in bulk. On some stores a bulk read that breaks off in the
-// middle looks like one whose other keys are absent (see storeKind), so there
-// each key that seems absent is read once more by itself.
+// middle looks like one whose other keys are absent (see storeKind). There what
+// seems absent is confirmed by reads of single keys.
 func (s *StateStore) Read(ctx context.Context, keys []string) ([][]byte, error) {
 	values := make([][]byte, len(keys))
 	if len(keys) == 1 {
-		return values, s.readSingly(ctx, keys, values)
+		return values, s.readSingly(ctx, keys, values, []int{0})
 	}
 	for from, page := 0, readPage; from < len(keys); {
 		to := min(from+page, len(keys))
@@ -138,10 +139,46 @@ func (s *StateStore) Read(ctx context.Context, keys []string) ([][]byte, error) 
 		}
 		from = to
 	}
-	if !s.kind.bulkAbsence {
-		return values, s.readSingly(ctx, keys, values)
+	if s.kind.bulkAbsence {
+		return values, nil
 	}
-	return values, nil
+	return values, s.confirmAbsence(ctx, keys, values)
+}
+
+// confirmAbsence reads again what a bulk read did not find. Commits of a stream
+// have no gaps, so the first that is absent stands for those after it; if it is
+// there after all, nothing that the bulk read said of absence is believed.
+func (s *StateStore) confirmAbsence(ctx context.Context, keys []string, values [][]byte) error {
+	first := make(map[string]int) // by stream
+	var ask []int
+	for i, key := range keys {
+		if values[i] != nil {
+			continue
+		}
+		name := partitionOf(key)
+		if !isCommit(key) {
+			name = key
+		}
+		if f, seen := first[name]; !seen || key < keys[f] {
+			first[name] = i
+		}
+	}
+	for _, i := range first {
+		ask = append(ask, i)
+	}
+	if err := s.readSingly(ctx, keys, values, ask); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(ask, func(i int) bool { return values[i] != nil }) {
+		return nil
+	}
+	ask = ask[:0]
+	for i := range keys {
+		if values[i] == nil {
+			ask = append(ask, i)
+		}
+	}
+	return s.readSingly(ctx, keys, values, ask)
 }
 
 // readBulk sets the values of the keys that one bulk read finds.
@@ -171,16 +208,13 @@ func (s *StateStore) readBulk(ctx context.Context, keys []string, values [][]byt
 	return nil
 }
 
-// readSingly sets the values that are still nil, one read for each.
-func (s *StateStore) readSingly(ctx context.Context, keys []string, values [][]byte) error {
+// readSingly sets the values at the given places, by one read for each.
+func (s *StateStore) readSingly(ctx context.Context, keys []string, values [][]byte, places []int) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readSingles)
-	for i, key := range keys {
-		if values[i] != nil {
-			continue
-		}
+	for _, i := range places {
 		group.Go(func() (err error) {
-			values[i], err = s.readOne(ctx, key)
+			values[i], err = s.readOne(ctx, keys[i])
 			return err
 		})
 	}
@@ -217,6 +251,12 @@ func partitionOf(key string) string {
 		return key[:i]
 	}
 	return key
+}
+
+// isCommit tells the key of a commit, which ends in its number, from others.
+func isCommit(key string) bool {
+	tail := strings.TrimPrefix(key, partitionOf(key)+"~")
+	return len(tail) == 20 && strings.Trim(tail, "0123456789") == ""
 }
 
 func (s *StateStore) wrap(what string, err error) error {
