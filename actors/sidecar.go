@@ -69,17 +69,25 @@ func Connect(ctx context.Context, cfg SidecarConfig) (*Sidecar, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
 	defer cancel()
-	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		_, err := s.api.GetMetadata(ctx, &pb.GetMetadataRequest{}, grpc.WaitForReady(true))
-		if err != nil && !passing(err) {
-			err = backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(0))
-	if err != nil {
+	if err := s.await(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("sidecar at %s does not answer: %w", cfg.Endpoint, err), conn.Close())
 	}
 	return s, nil
+}
+
+// await asks the sidecar until it answers. Its error is the last answer.
+func (s *Sidecar) await(ctx context.Context) (last error) {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		_, last = s.api.GetMetadata(ctx, &pb.GetMetadataRequest{}, grpc.WaitForReady(true))
+		if last != nil && !passing(last) {
+			return struct{}{}, backoff.Permanent(last)
+		}
+		return struct{}{}, last
+	}, backoff.WithBackOff(newBackOff()), backoff.WithMaxElapsedTime(0))
+	if err != nil && last == nil {
+		last = err // ctx had ended before the first attempt
+	}
+	return last
 }
 
 // Client is the SDK's client on the same connection, for everything that is not
