@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -22,7 +23,7 @@ import (
 // LONGRUN_FAULT_STORE is sqlite or postgres.
 func TestFaults(t *testing.T) {
 	t.Run("one replica", func(t *testing.T) { breaks(t, 1, faults) })
-	t.Run("three replicas", func(t *testing.T) { breaks(t, 3, append(faults, killPair)) })
+	t.Run("three replicas", func(t *testing.T) { breaks(t, 3, slices.Concat(faults, faultsOfReplicas)) })
 }
 
 // fault breaks something of a bank, and returns when that is there again, if
@@ -39,18 +40,17 @@ var faults = []fault{
 	{"placement killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "placement") }},
 	{"scheduler killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "scheduler") }},
 	{"broker killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "broker") }},
-	{"sidecar frozen", func(t *testing.T, b *bank, random *rand.Rand) {
-		thaw := b.freeze(t, b.any("sidecar", random))
-		time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond) // the time is what is tried
-		thaw()
-	}},
+	{"everything killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, b.processes(t)...) }},
+	{"sidecar frozen", func(t *testing.T, b *bank, random *rand.Rand) { b.pause(t, random, b.any("sidecar", random)) }},
+	{"application frozen", func(t *testing.T, b *bank, random *rand.Rand) { b.pause(t, random, b.any("app", random)) }},
 }
 
-// killPair takes a whole replica away, so that its entities move.
-var killPair = fault{"replica killed", func(t *testing.T, b *bank, random *rand.Rand) {
-	replica := 1 + random.IntN(len(b.API))
-	b.kill(t, syscall.SIGKILL, fmt.Sprint("app-", replica), fmt.Sprint("sidecar-", replica))
-}}
+// faultsOfReplicas take a whole replica away, so that its entities move. The one
+// that was frozen comes back and believes that they are still its own.
+var faultsOfReplicas = []fault{
+	{"replica killed", func(t *testing.T, b *bank, random *rand.Rand) { b.kill(t, syscall.SIGKILL, b.replica(random)...) }},
+	{"replica frozen", func(t *testing.T, b *bank, random *rand.Rand) { b.pause(t, random, b.replica(random)...) }},
+}
 
 func breaks(t *testing.T, replicas int, faults []fault) {
 	rounds, seed := number(t, "LONGRUN_FAULT_ROUNDS", len(faults)), uint64(number(t, "LONGRUN_FAULT_SEED", rand.Int()))
@@ -67,6 +67,9 @@ func breaks(t *testing.T, replicas int, faults []fault) {
 		}
 		l.await(random.IntN(300))
 		f := faults[order[round%len(faults)]]
+		if f.name != "replica frozen" {
+			continue
+		}
 		t.Logf("%s after %d commands", f.name, l.count())
 		f.apply(t, b, random)
 	}
@@ -105,6 +108,20 @@ func (b *bank) any(kind string, random *rand.Rand) string {
 	return fmt.Sprint(kind, "-", 1+random.IntN(len(b.API)))
 }
 
+// replica is the processes of one replica.
+func (b *bank) replica(random *rand.Rand) []string {
+	n := 1 + random.IntN(len(b.API))
+	return []string{fmt.Sprint("app-", n), fmt.Sprint("sidecar-", n)}
+}
+
+// processes is everything that a bank is made of.
+func (b *bank) processes(t *testing.T) []string {
+	t.Helper()
+	names, err := b.Processes()
+	require.NoError(t, err)
+	return names
+}
+
 // pid waits until a process runs, and not with the id that it had before.
 func (b *bank) pid(t *testing.T, name string, before int) (pid int) {
 	t.Helper()
@@ -133,10 +150,27 @@ func (b *bank) kill(t *testing.T, signal syscall.Signal, names ...string) {
 	}
 }
 
-// freeze stops a process, without ending it, until thaw is called.
-func (b *bank) freeze(t *testing.T, name string) (thaw func()) {
+// freeze stops processes, without ending them, until thaw is called.
+func (b *bank) freeze(t *testing.T, names ...string) (thaw func()) {
 	t.Helper()
-	pid := b.pid(t, name, 0)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-	return func() { require.NoError(t, syscall.Kill(pid, syscall.SIGCONT)) }
+	pids := make([]int, len(names))
+	for i, name := range names {
+		pids[i] = b.pid(t, name, 0)
+	}
+	signal := func(s syscall.Signal) {
+		t.Helper()
+		for _, pid := range pids {
+			require.NoError(t, syscall.Kill(pid, s))
+		}
+	}
+	signal(syscall.SIGSTOP)
+	return func() { signal(syscall.SIGCONT) }
+}
+
+// pause freezes processes for some seconds, seldom for many.
+func (b *bank) pause(t *testing.T, random *rand.Rand, names ...string) {
+	t.Helper()
+	thaw := b.freeze(t, names...)
+	time.Sleep(time.Duration(min(20, random.ExpFloat64()*2) * float64(time.Second))) // the time is what is tried
+	thaw()
 }

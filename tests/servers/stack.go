@@ -100,6 +100,16 @@ func (s *Stack) Process(name string) (int, error) {
 	return 0, fmt.Errorf("the stack has no process %q", name)
 }
 
+// Processes names all parts of the stack.
+func (s *Stack) Processes() ([]string, error) {
+	status, err := s.readStatus()
+	var names []string
+	for _, p := range status.Processes {
+		names = append(names, p.Name)
+	}
+	return names, err
+}
+
 // stackStatus is the file that tools/up keeps up to date.
 type stackStatus struct {
 	Ready     bool     `json:"ready"`
