@@ -144,7 +144,7 @@ func TestRecordedCommands(t *testing.T) {
 	require.Equal(t, id, all.Items[0].ID)
 	a.get("/commands?status=rejected&command=test.add").decode(t, &all)
 	require.Len(t, all.Items, 1)
-	require.Equal(t, `{"items":[]}`, strings.TrimSpace(a.get("/commands?status=failed").body))
+	require.JSONEq(t, `{"items":[]}`, a.get("/commands?status=failed").body)
 
 	for _, action := range []string{"cancel", "pause", "resume", "retry-failed", "signal/go"} {
 		require.Equal(t, catalog.Conflict, a.post(path+"/"+action, "").problem(t).Code)

@@ -164,7 +164,7 @@ func TestReadsOfAnEntity(t *testing.T) {
 	require.Len(t, e.Commit.ID, 32)
 	require.NotEmpty(t, e.Context.Schema)
 	require.False(t, e.Context.At.IsZero())
-	require.Equal(t, `{"items":[]}`, strings.TrimSpace(a.get("/entities/test.counter/c/events?from=99").body))
+	require.JSONEq(t, `{"items":[]}`, a.get("/entities/test.counter/c/events?from=99").body)
 
 	var verdict judgement
 	a.get("/entities/test.counter/c/classifications/above?threshold=14&label=1").decode(t, &verdict)

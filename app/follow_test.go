@@ -29,7 +29,7 @@ func (a *api) follow(path string, headers ...string) *sseReader {
 	a.t.Helper()
 	ctx, cancel := context.WithCancel(a.t.Context())
 	a.t.Cleanup(cancel)
-	r, err := http.NewRequestWithContext(ctx, "GET", a.URL+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, a.URL+path, nil)
 	require.NoError(a.t, err)
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])

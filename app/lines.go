@@ -17,8 +17,8 @@ type lineReader struct {
 	max int
 }
 
-func newLineReader(r io.Reader, max int) *lineReader {
-	return &lineReader{bufio.NewReaderSize(r, 64<<10), max}
+func newLineReader(r io.Reader, limit int) *lineReader {
+	return &lineReader{bufio.NewReaderSize(r, 64<<10), limit}
 }
 
 // next returns the next line in memory of its own. At the end it is io.EOF. A

@@ -55,7 +55,8 @@ func parseQuery(raw string, known []urlParam) (*urlQuery, error) {
 			q.add(name, "is given twice")
 		}
 	}
-	return q, q.err()
+	err = q.err()
+	return q, err
 }
 
 func (q *urlQuery) text(name string) string { return q.values.Get(name) }

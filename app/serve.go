@@ -60,7 +60,7 @@ func Serve(ctx context.Context, s *Server, l net.Listener, connect Connect, grac
 		err = errors.Join(err, fmt.Errorf("requests in flight did not end within %s", grace), web.Close())
 	}
 	if running {
-		<-served // http.ErrServerClosed
+		<-served //nolint:errcheck // the server was shut down: http.ErrServerClosed
 	}
 	if stop == nil {
 		return err

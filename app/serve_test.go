@@ -98,7 +98,7 @@ func TestServe(t *testing.T) {
 	require.Equal(t, 200, (<-answers).status)
 	require.NoError(t, <-ended)
 	<-stopped
-	_, err = http.Get(a.URL + "/healthz")
+	_, err = http.Get(a.URL + "/healthz") //nolint:bodyclose // it fails
 	require.Error(t, err)
 }
 
@@ -149,7 +149,7 @@ func TestServeEndsAfterItsGrace(t *testing.T) {
 	}()
 	cut := make(chan error, 1)
 	go func() {
-		_, err := http.Post("http://"+l.Addr().String()+"/commands/test.add", "application/json", strings.NewReader(`{"counter":"c","by":1}`))
+		_, err := http.Post("http://"+l.Addr().String()+"/commands/test.add", "application/json", strings.NewReader(`{"counter":"c","by":1}`)) //nolint:bodyclose // it fails
 		cut <- err
 	}()
 	<-s.started

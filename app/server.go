@@ -168,7 +168,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := time.Now()
 	defer func() {
 		v := recover()
-		if v != nil && v != http.ErrAbortHandler {
+		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
 			s.log.Error("handler panicked", "route", route, "panic", v, "stack", string(debug.Stack()))
 			if out.status == 0 {
 				writeProblem(out, &catalog.Fault{Code: catalog.Internal}, s.log)

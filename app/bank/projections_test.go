@@ -61,7 +61,7 @@ func TestClassifiers(t *testing.T) {
 		"closed while due": {account(t, opened, due, bank.AccountClosed{}), es.Excluded, es.Included, es.Excluded, es.Excluded},
 		"never opened":     {account(t), es.Excluded, es.Excluded, es.Excluded, es.Excluded},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(*testing.T) {
 			estest.Classifier(c.a, bank.IsOpen, es.None{}).Is(c.open)
 			estest.Classifier(c.a, bank.BalanceBelow, bank.Below{Threshold: 100}).Is(c.below)
 			estest.Classifier(c.a, bank.Overdrawn, es.None{}).Is(c.overdrawn)

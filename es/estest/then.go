@@ -80,7 +80,7 @@ func (o *Outcome) Invalid(field string) *Outcome {
 // (MustExist).
 func (o *Outcome) Conflict() *Outcome {
 	o.t.Helper()
-	o.fault(catalog.Conflict)
+	_ = o.fault(catalog.Conflict)
 	return o
 }
 

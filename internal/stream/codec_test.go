@@ -98,7 +98,7 @@ func TestEveryDamagedByteIsNoticed(t *testing.T) {
 func TestEveryCutIsNoticed(t *testing.T) {
 	c := sample()
 	b := c.Encode()
-	for n := range len(b) {
+	for n := range b {
 		_, err := Decode(account, 42, b[:n])
 		requireCorrupt(t, err, account, 42)
 		if n < len(b)-frameTail && n >= frameHead {

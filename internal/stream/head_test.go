@@ -163,8 +163,7 @@ func TestReadHead(t *testing.T) {
 
 	head := w.head()
 	w.putHead(head)
-	var calls int
-	calls = w.calls(func() { got, err = w.reader().Head(context.Background(), account) })
+	calls := w.calls(func() { got, err = w.reader().Head(context.Background(), account) })
 	require.NoError(t, err)
 	require.Equal(t, &head, got)
 	require.Equal(t, 1, calls)

@@ -59,7 +59,7 @@ func TestCommitsStopsWhenItsCallerDoes(t *testing.T) {
 	w := newWriter(t)
 	w.ones(100)
 	calls := w.calls(func() {
-		for range w.reader().Commits(context.Background(), account, 1, 0) {
+		for range w.reader().Commits(context.Background(), account, 1, 0) { //nolint:errcheck // only the calls are counted
 			break
 		}
 	})

@@ -71,8 +71,8 @@ func TestFindAgreesWithLookingAtEveryCommit(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWriter(t)
 		type span struct {
-			first, last uint64
-			at          time.Time
+			last uint64
+			at   time.Time
 		}
 		var spans []span
 		for _, n := range rapid.SliceOfN(rapid.SampledFrom([]int{1, 1, 1, -1, 0, 2, 9, 103}), 0, 200).Draw(rt, "commits") {

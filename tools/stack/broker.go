@@ -129,7 +129,7 @@ func serveHealth(ctx context.Context, port int) error {
 		return err
 	case <-ctx.Done():
 		_ = health.Close()
-		<-failed
+		<-failed //nolint:errcheck // its error is that of a server that was shut down
 		return nil
 	}
 }

@@ -55,7 +55,7 @@ func forgetLeader(etcd string) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	for {
 		if _, err = client.Delete(ctx, leaders, clientv3.WithPrefix()); err == nil {
 			return nil

@@ -55,7 +55,7 @@ func ensureStack(root string, out io.Writer) (string, error) {
 		}
 	}
 	if err := build(tools, path+".new", out); err != nil {
-		os.Remove(path + ".new")
+		_ = os.Remove(path + ".new")
 		return "", err
 	}
 	if err := os.Rename(path+".new", path); err != nil {
@@ -72,7 +72,7 @@ func sourceKey(tools string) (string, error) {
 	}
 	files = append(files, filepath.Join(tools, "go.mod"), filepath.Join(tools, "go.sum"))
 	sum := sha256.New()
-	io.WriteString(sum, linkFlags)
+	sum.Write([]byte(linkFlags))
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
@@ -90,7 +90,7 @@ func sourceKey(tools string) (string, error) {
 // build compiles the stack and shows how far it is.
 func build(tools, output string, out io.Writer) error {
 	if _, err := exec.LookPath("go"); err != nil {
-		return errors.New("Go is not installed, or not in PATH; install Go 1.26 or newer from https://go.dev/dl and start again")
+		return errors.New("no go in PATH; install Go 1.26 or newer from https://go.dev/dl and start again")
 	}
 	begin := time.Now()
 	fmt.Fprintln(out, "building the local Dapr stack; this takes a few minutes, and only the first time")

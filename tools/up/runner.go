@@ -110,7 +110,9 @@ func (r *runner) run() (int, error) {
 				return r.stop(1, err)
 			}
 			c.restarts++
-			r.writeStatus()
+			if err := r.writeStatus(); err != nil {
+				return r.stop(1, err)
+			}
 		case <-r.signals:
 			return r.stop(0, nil)
 		}
@@ -184,7 +186,9 @@ func (r *runner) ended(e exit) (done bool, code int, err error) {
 		fmt.Fprintf(os.Stderr, "up: %s ended (%s); starting it again\n", c.name, e.state)
 		time.AfterFunc(c.backoff, func() { r.restarts <- c })
 		c.backoff = min(2*c.backoff, lastBackoff)
-		r.writeStatus()
+		if err := r.writeStatus(); err != nil {
+			return true, 1, err
+		}
 		return false, 0, nil
 	}
 	if c.tier == apps {

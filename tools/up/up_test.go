@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "up":
-		os.Setenv(roleVar, "app")
+		_ = os.Setenv(roleVar, "app")
 		main()
 	case "app":
 		tinyApp()
@@ -46,7 +46,7 @@ func tinyApp() {
 		}
 	})
 	http.HandleFunc("GET /exit", func(http.ResponseWriter, *http.Request) { os.Exit(3) })
-	go http.ListenAndServe(os.Getenv("LONGRUN_HTTP_ADDR"), nil)
+	go func() { fmt.Println(http.ListenAndServe(os.Getenv("LONGRUN_HTTP_ADDR"), nil)) }()
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	<-stop
