@@ -17,7 +17,7 @@ type Sold struct {
 	Order  string `json:"order"`
 }
 
-// The names are stored with the events: choose them well and keep them.
+// EventName is stored with every event: choose it well, and keep it.
 func (Received) EventName() string { return "received" }
 func (Sold) EventName() string     { return "sold" }
 
