@@ -137,7 +137,7 @@ type echo struct {
 
 func (*echo) Types() []string { return []string{"echo"} }
 
-func (e *echo) Invoke(ctx context.Context, actorType, actorID, method string, payload []byte) ([]byte, error) {
+func (e *echo) Invoke(ctx context.Context, _, _, method string, payload []byte) ([]byte, error) {
 	switch method {
 	case "fail":
 		return nil, errors.New("on purpose")

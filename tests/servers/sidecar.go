@@ -54,7 +54,10 @@ func (s *Stack) StartSidecar(protocol string) (*Sidecar, error) {
 	} else {
 		c.set("--app-protocol", protocol)
 	}
-	return c, c.start()
+	if err := c.start(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Restart ends the sidecar by a signal and starts it again at the same ports.
