@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/longrun-dev/longrun/actors"
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -60,9 +62,6 @@ type pending struct {
 
 // postCommands runs commands that come as NDJSON.
 func (s *Server) postCommands(w http.ResponseWriter, r *request) error {
-	if err := checkContentType(r, contentNDJSON, "application/ndjson", "application/jsonl", "application/json"); err != nil {
-		return err
-	}
 	var f faults
 	_, given := commandHeaders(r.Header, &f)
 	if r.Header.Get(headerID) != "" {
@@ -88,7 +87,7 @@ func (s *Server) postCommands(w http.ResponseWriter, r *request) error {
 		system:  system,
 		context: given,
 		ctx:     context.WithoutCancel(r.Context()), // what was started ends, whoever listens
-		window:  newWindow(s.limits.Window, windowBytes),
+		window:  newWindow(int64(s.limits.Window), windowBytes),
 		queue:   make(chan *pending, s.limits.Window),
 		gone:    make(chan struct{}),
 	}
@@ -151,15 +150,10 @@ func (b *bulk) stopped() bool {
 // answer queues a line that is answered already.
 func (b *bulk) answer(p *pending, err error) {
 	b.window.enter(p.size)
-	p.err, p.done = err, closed
+	p.err, p.done = err, make(chan struct{})
+	close(p.done)
 	b.queue <- p
 }
-
-var closed = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
 
 func (b *bulk) start(n int, line []byte) {
 	p := &pending{line: n, size: len(line)}
@@ -227,5 +221,69 @@ func lineFault(err error) *catalog.Fault {
 		return invalid(dotted(wrong.JSONPointer), "expected string")
 	default:
 		return invalid(dotted(wrong.JSONPointer), "expected a whole number from 0")
+	}
+}
+
+// window bounds what is read and not yet answered, in lines and in bytes: the
+// lines of a bulk can be long. One line always fits.
+type window struct {
+	lines, bytes *semaphore.Weighted
+	size         int64 // of bytes
+}
+
+func newWindow(lines, bytes int64) *window {
+	return &window{semaphore.NewWeighted(lines), semaphore.NewWeighted(bytes), bytes}
+}
+
+// enter waits until there is room for one more line of a size.
+func (w *window) enter(size int) {
+	_ = w.lines.Acquire(context.Background(), 1) // it ends, as every line is answered
+	_ = w.bytes.Acquire(context.Background(), min(int64(size), w.size))
+}
+
+// leave makes the room free again.
+func (w *window) leave(size int) {
+	w.bytes.Release(min(int64(size), w.size))
+	w.lines.Release(1)
+}
+
+// errLineTooLong is what lineReader answers for a line above its limit.
+var errLineTooLong = errors.New("the line is too long")
+
+// lineReader reads lines of at most max bytes, without their end (LF or CRLF).
+// A last line without an end counts.
+type lineReader struct {
+	in  *bufio.Reader
+	max int
+}
+
+func newLineReader(r io.Reader, limit int) *lineReader {
+	return &lineReader{bufio.NewReaderSize(r, 64<<10), limit}
+}
+
+// next returns the next line in memory of its own. At the end it is io.EOF. A
+// line that is too long is read to its end, without keeping it.
+func (l *lineReader) next() ([]byte, error) {
+	var line []byte
+	tooLong := false
+	for {
+		part, err := l.in.ReadSlice('\n')
+		if !tooLong && len(line)+len(bytes.TrimRight(part, "\r\n")) > l.max {
+			tooLong, line = true, nil
+		}
+		if !tooLong {
+			line = append(line, part...)
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case err == nil, errors.Is(err, io.EOF) && (tooLong || len(line) > 0):
+			if tooLong {
+				return nil, errLineTooLong
+			}
+			return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), nil
+		default:
+			return nil, err
+		}
 	}
 }

@@ -1,8 +1,8 @@
 package app
 
 import (
+	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -31,12 +31,12 @@ func (w *bulkWriter) run() {
 	w.timer = time.NewTimer(flushDelay)
 	w.timer.Stop()
 	for {
-		p, more := w.nextPending()
+		p, more := receive(w, w.queue)
 		if !more {
 			w.flush()
 			return
 		}
-		w.wait(p)
+		receive(w, p.done)
 		if !w.lost {
 			w.buf = appendAnswer(w.buf, p, w.server)
 		}
@@ -47,43 +47,25 @@ func (w *bulkWriter) run() {
 	}
 }
 
-func (w *bulkWriter) nextPending() (p *pending, more bool) {
+// receive is <-from. If that takes long, what is gathered goes out meanwhile.
+func receive[T any](w *bulkWriter, from <-chan T) (v T, more bool) {
 	select {
-	case p, more = <-w.queue:
-		return p, more
+	case v, more = <-from:
+		return v, more
 	default:
 	}
 	if len(w.buf) > 0 {
 		w.timer.Reset(flushDelay)
 		select {
-		case p, more = <-w.queue:
+		case v, more = <-from:
 			w.timer.Stop()
-			return p, more
+			return v, more
 		case <-w.timer.C:
 			w.flush()
 		}
 	}
-	p, more = <-w.queue
-	return p, more
-}
-
-func (w *bulkWriter) wait(p *pending) {
-	select {
-	case <-p.done:
-		return
-	default:
-	}
-	if len(w.buf) > 0 {
-		w.timer.Reset(flushDelay)
-		select {
-		case <-p.done:
-			w.timer.Stop()
-			return
-		case <-w.timer.C:
-			w.flush()
-		}
-	}
-	<-p.done
+	v, more = <-from
+	return v, more
 }
 
 func (w *bulkWriter) flush() {
@@ -104,27 +86,17 @@ func (w *bulkWriter) flush() {
 
 // appendAnswer writes one line: the answer, or the problem, after its number.
 func appendAnswer(buf []byte, p *pending, s *Server) []byte {
-	if p.err == nil {
-		body, err := encodeJSON(p.answer)
-		if err == nil {
-			buf = appendLine(buf, p.line)
-			buf = append(buf, body[1:]...) // begins with the id
-			return append(buf, '\n')
-		}
-		p.err = err
+	var body []byte // begins with the id
+	err := p.err
+	if err == nil {
+		body, err = encodeJSON(p.answer)
 	}
-	body, _ := encodeJSON(struct { // of text and numbers: it cannot fail
-		ID     string  `json:"id"`
-		Status string  `json:"status"`
-		Error  problem `json:"error"`
-	}{p.id, "error", problemOf(p.err, s.log)})
-	buf = appendLine(buf, p.line)
-	buf = append(buf, body[1:]...)
-	return append(buf, '\n')
-}
-
-func appendLine(buf []byte, n int) []byte {
-	buf = append(buf, `{"line":`...)
-	buf = strconv.AppendInt(buf, int64(n), 10)
-	return append(buf, ',')
+	if err != nil {
+		body, _ = encodeJSON(struct { // of text and numbers: it cannot fail
+			ID     string  `json:"id"`
+			Status string  `json:"status"`
+			Error  problem `json:"error"`
+		}{p.id, "error", problemOf(err, s.log)})
+	}
+	return fmt.Appendf(buf, "{\"line\":%d,%s\n", p.line, body[1:])
 }

@@ -27,7 +27,7 @@ var batchParams = []string{"startAt", "dryRun", "ratePerSecond", "stopAfterFailu
 
 // postCommand runs one direct command.
 func (s *Server) postCommand(w http.ResponseWriter, r *request) error {
-	name := r.vars["command"]
+	name := r.path("command")
 	check, err := s.params(name)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (s *Server) getCommand(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	progress, err := system.Progress(r.Context(), r.vars["command"], id, asOf)
+	progress, err := system.Progress(r.Context(), r.path("command"), id, asOf)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (s *Server) act(_ http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	progress, err := system.Progress(r.Context(), r.vars["command"], id, nil)
+	progress, err := system.Progress(r.Context(), r.path("command"), id, nil)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (s *Server) act(_ http.ResponseWriter, r *request) error {
 
 // commandID checks the command's name and id in the path.
 func (s *Server) commandID(r *request) (Runtime, string, error) {
-	if _, err := s.params(r.vars["command"]); err != nil {
+	if _, err := s.params(r.path("command")); err != nil {
 		return nil, "", err
 	}
 	id, err := pathKey(r, "id")
@@ -182,7 +182,7 @@ func (s *Server) commandID(r *request) (Runtime, string, error) {
 
 // pathKey reads a key or an id in the path.
 func pathKey(r *request, name string) (string, error) {
-	key := r.vars[name]
+	key := r.path(name)
 	if err := stream.CheckKey(key); err != nil {
 		return "", invalid(name, err.Error())
 	}

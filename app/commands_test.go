@@ -70,8 +70,7 @@ func TestCommandsThatAreWrong(t *testing.T) {
 		"parameters":          {"/commands/test.add", `{"counter":"c","by":-1}`, nil, catalog.Invalid, "by"},
 		"no body":             {"/commands/test.add", "", nil, catalog.Invalid, ""},
 		"body too large":      {"/commands/test.add", `{"counter":"` + strings.Repeat("x", maxBody), nil, catalog.TooLarge, ""},
-		"content type":        {"/commands/test.add", good, []string{"Content-Type", "text/plain"}, catalog.Invalid, "Content-Type"},
-		"charset":             {"/commands/test.add", good, []string{"Content-Type", "application/json; charset=latin1"}, catalog.Invalid, "Content-Type"},
+		"a form, really":      {"/commands/test.add", "counter=c&by=1", []string{"Content-Type", "application/x-www-form-urlencoded"}, catalog.Invalid, ""},
 		"id too long":         {"/commands/test.add", good, []string{"Idempotency-Key", long}, catalog.Invalid, "Idempotency-Key"},
 		"id empty":            {"/commands/test.add", good, []string{"Idempotency-Key", ""}, catalog.Invalid, "Idempotency-Key"},
 		"id not UTF-8":        {"/commands/test.add", good, []string{"Idempotency-Key", "a\xff"}, catalog.Invalid, "Idempotency-Key"},
@@ -88,6 +87,8 @@ func TestCommandsThatAreWrong(t *testing.T) {
 		"bad query":           {"/commands/test.add?wait=%zz", good, nil, catalog.Invalid, ""},
 		"several at once":     {"/commands/test.add?wait=x&dryRun=true", good, nil, catalog.Invalid, "dryRun wait"},
 		"from another site":   {"/commands/test.add", good, []string{"Sec-Fetch-Site", "cross-site"}, codeForbidden, ""},
+		"from another origin": {"/commands/test.add", good, []string{"Origin", "https://example.com", "Content-Type", "text/plain"}, codeForbidden, ""},
+		"bulk from elsewhere": {"/commands", good, []string{"Sec-Fetch-Site", "same-site", "Content-Type", "text/plain"}, codeForbidden, ""},
 		"verify of no type":   {"/entities/test.nothing/k/verify", "", nil, catalog.NotFound, ""},
 		"verify of no entity": {"/entities/test.counter/k/verify", "", nil, catalog.NotFound, ""},
 	} {
@@ -101,6 +102,33 @@ func TestCommandsThatAreWrong(t *testing.T) {
 			require.Equal(t, test.fields, strings.Join(fields, " "))
 		})
 	}
+}
+
+// What a body is, its bytes say: curl -d sends JSON as a form.
+func TestContentTypesAreNotAsked(t *testing.T) {
+	a := newAPI(t, nil)
+	for _, given := range []string{"", "application/x-www-form-urlencoded", "text/plain", "application/json; charset=latin1", "nonsense;;"} {
+		one := a.post("/commands/test.add", `{"counter":"c","by":1}`, "Content-Type", given)
+		require.Equal(t, 200, one.status, one.body)
+		bulk := a.post("/commands", `{"command":"test.add","parameters":{"counter":"c","by":1}}`+"\n"+line("b"+given, "c", 1), "Content-Type", given)
+		require.Equal(t, 200, bulk.status, bulk.body)
+		require.Equal(t, "application/x-ndjson", bulk.header.Get("Content-Type"))
+		require.Contains(t, bulk.body, `{"line":2,"id":"b`+given+`"`)
+	}
+}
+
+func TestEmptyParametersAreAbsent(t *testing.T) {
+	a := newAPI(t, nil)
+	require.Equal(t, 200, a.post("/commands/test.add?wait=&dryRun=&startAt=&expectedSequence=&expectedSequence=0", `{"counter":"c","by":1}`).status)
+	for _, path := range []string{
+		"/commands?command=&status=&limit=&cursor=", "/commands?command=test.add&command=", "/entities/test.counter/c/events?follow=&from=&limit=",
+		"/entities/test.counter/c/events?follow", "/entities/test.counter/c/projections/count?asOf=&sequence=1&consistency=",
+		"/entities/test.counter/c/classifications/above?threshold=1&label=&asOf=", "/?",
+	} {
+		require.Equal(t, 200, a.get(path).status, path)
+	}
+	missing := a.get("/entities/test.counter/c/classifications/above?threshold=").problem(t)
+	require.Equal(t, []catalog.Field{{Field: "threshold", Message: "is missing"}}, missing.Errors)
 }
 
 func TestContextOfACommand(t *testing.T) {
@@ -175,8 +203,18 @@ func TestRecordedCommands(t *testing.T) {
 
 func TestPathsThatAreWrong(t *testing.T) {
 	a := newAPI(t, nil)
-	for _, path := range []string{"/nothing", "/commands/", "/commands/test.add/x/y/z", "/entities", "//", "/healthz/", "/queries/x"} {
+	for _, path := range []string{
+		"/nothing", "/commands/", "/commands//x", "/commands/test.add/x/y/z", "/entities", "/entities/", "/entities/test.counter/", "//", "//healthz", "/./healthz",
+		"/x/../healthz", "/%2E%2E/healthz", "/healthz/", "/healthz/.", "/healthz%2F", "/%2F", "/.", "/..", "/queries/x",
+	} {
 		require.Equal(t, catalog.NotFound, a.get(path).problem(t).Code, path)
+	}
+	for path, field := range map[string]string{
+		"/commands/test.add/": "id", "/commands/test.add//events": "id", "/entities/test.counter//events": "key", "/entities/test.counter//projections/count": "key",
+	} {
+		empty := a.get(path).problem(t)
+		require.Equal(t, catalog.Invalid, empty.Code, path)
+		require.Equal(t, []catalog.Field{{Field: field, Message: "the key is empty"}}, empty.Errors, path)
 	}
 	wrong := a.call("DELETE", "/commands", "")
 	require.Equal(t, catalog.NotFound, wrong.problem(t).Code)

@@ -180,6 +180,16 @@ func (a *api) post(path, body string, headers ...string) answer {
 	return a.call("POST", path, body, headers...)
 }
 
+// noStreams says whether no bulk and no follow is open.
+func (a *api) noStreams() bool {
+	all := int64(a.edge.limits.Streams)
+	if !a.edge.streams.TryAcquire(all) {
+		return false
+	}
+	a.edge.streams.Release(all)
+	return true
+}
+
 // slow is a runtime whose commands wait until they are let go.
 type slow struct {
 	Runtime

@@ -17,14 +17,14 @@ func (s *Server) listEntities(w http.ResponseWriter, r *request) error {
 	if err := r.query.err(); err != nil {
 		return err
 	}
-	if err := s.checkType(r.vars["type"]); err != nil {
+	if err := s.checkType(r.path("type")); err != nil {
 		return err
 	}
 	system, err := s.runtime()
 	if err != nil {
 		return err
 	}
-	keys, next, err := system.Keys(r.Context(), r.vars["type"], cursor, limit)
+	keys, next, err := system.Keys(r.Context(), r.path("type"), cursor, limit)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *Server) project(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	projection := r.vars["projection"]
+	projection := r.path("projection")
 	if s.catalog.Projections[id.Type][projection] == nil {
 		return catalog.Faultf(catalog.NotFound, "%s has no projection %q", id.Type, projection)
 	}
@@ -67,9 +67,9 @@ func (s *Server) classify(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	classifier := s.catalog.Classifiers[id.Type][r.vars["classifier"]]
+	classifier := s.catalog.Classifiers[id.Type][r.path("classifier")]
 	if classifier == nil {
-		return catalog.Faultf(catalog.NotFound, "%s has no classifier %q", id.Type, r.vars["classifier"])
+		return catalog.Faultf(catalog.NotFound, "%s has no classifier %q", id.Type, r.path("classifier"))
 	}
 	check := s.classifiers[classifier]
 	known := []urlParam{paramAsOf}
@@ -103,11 +103,7 @@ func urlTree(p *params, values url.Values) map[string]any {
 	for name := range values {
 		text := values.Get(name)
 		tree[name] = text
-		property := p.object().Properties[name]
-		for property.Ref != "" {
-			property = p.registry.SchemaFromRef(property.Ref)
-		}
-		if property.Type == huma.TypeString {
+		if resolved(p.registry, p.object().Properties[name]).Type == huma.TypeString {
 			continue
 		}
 		if v, err := parseJSON([]byte(text)); err == nil {
@@ -141,7 +137,7 @@ type verification struct {
 
 // entity checks the entity's type and key in the path.
 func (s *Server) entity(r *request) (Runtime, stream.ID, error) {
-	id := stream.ID{Type: r.vars["type"]}
+	id := stream.ID{Type: r.path("type")}
 	if err := s.checkType(id.Type); err != nil {
 		return nil, id, err
 	}

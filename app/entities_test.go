@@ -75,6 +75,11 @@ func TestKeysComeBack(t *testing.T) {
 	for _, key := range keys {
 		keyComesBack(t, a, key)
 	}
+	for _, raw := range []string{".", "..", "účet", "a;b"} { // a client that escapes less than it should
+		require.Equal(t, 200, a.post("/commands/test.add", `{"counter":"`+raw+`","by":1}`).status)
+		require.Equal(t, 200, a.get("/entities/test.counter/"+raw+"/projections/count").status, raw)
+	}
+	keys = append(keys, "a;b")
 	slices.Sort(keys)
 	for _, limit := range []int{1, 7, 1000} {
 		listed := listedKeys(t, a, limit)

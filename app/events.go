@@ -76,7 +76,7 @@ func (s *Server) commandEvents(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	// The stream goes by the id alone; that it is this command's, Progress knows.
-	if _, err := system.Progress(r.Context(), r.vars["command"], id, nil); err != nil {
+	if _, err := system.Progress(r.Context(), r.path("command"), id, nil); err != nil {
 		return err
 	}
 	return s.events(w, r, system, stream.ID{Type: flow.CommandType, Key: id})

@@ -113,7 +113,7 @@ func TestFollowsAreCountedByThemselves(t *testing.T) {
 	require.NotEmpty(t, full.header.Get("Retry-After"))
 	require.Equal(t, 200, a.get("/entities/test.counter/c/events").status)
 	require.NoError(t, first.body.Body.Close())
-	require.Eventually(t, func() bool { return len(a.edge.streams) == 0 }, waitLong, waitStep, "a client that goes makes room")
+	require.Eventually(t, a.noStreams, waitLong, waitStep, "a client that goes makes room")
 }
 
 // broken is a runtime whose follows break.

@@ -2,8 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
 )
@@ -43,6 +48,22 @@ func (s *Server) readyz(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	return writeJSON(w, readiness{"ready"})
+}
+
+// measure registers what the HTTP edge measures, and what Go and the system
+// measure of the process.
+func (s *Server) measure(r *prometheus.Registry) error {
+	s.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "longrun_http_request_duration_seconds",
+		Help:    "How long requests took, by route and status; of bulks and follows: how long they were open.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
+	}, []string{"route", "status"})
+	s.metricsPage = promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	return errors.Join(
+		r.Register(s.duration),
+		r.Register(collectors.NewGoCollector()),
+		r.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+	)
 }
 
 func (s *Server) showMetrics(w http.ResponseWriter, r *request) error {

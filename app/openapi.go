@@ -139,6 +139,9 @@ func (d *document) schema(v any) *huma.Schema {
 	return d.registry.Schema(t, true, t.Name())
 }
 
+// variable says whether a segment of an operation's path stands for any one.
+func variable(segment string) bool { return strings.HasPrefix(segment, "{") }
+
 // keySchema is what a key or an id can be.
 func keySchema() *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, MinLength: new(1), MaxLength: new(512)}

@@ -9,8 +9,7 @@ import (
 	"github.com/longrun-dev/longrun/internal/flow"
 )
 
-// operations is every call of the API. Literal paths come before variable ones
-// that would match too.
+// operations is every call of the API.
 func (s *Server) operations() []*operation {
 	text := huma.Schema{Type: huma.TypeString}
 	paramStatus := urlParam{"status", "only those with this status", huma.Schema{Type: huma.TypeString, Enum: statuses}}

@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
 	"github.com/longrun-dev/longrun/internal/stream"
@@ -18,6 +21,7 @@ import (
 type params struct {
 	schema   *huma.Schema // of an object
 	registry huma.Registry
+	compiled *jsonschema.Schema // the same, to check against
 	decode   func([]byte) (any, error)
 	key      func(any) string // of the entity; nil for a classifier
 }
@@ -41,16 +45,14 @@ func newParams(r huma.Registry, t reflect.Type, decode func([]byte) (any, error)
 	if p.object().Type != huma.TypeObject {
 		return nil, fmt.Errorf("%s is not a struct, as parameters are", t)
 	}
+	if p.compiled, err = compileSchema(r, s); err != nil {
+		return nil, fmt.Errorf("schema of %s: %w", t, err)
+	}
 	return p, nil
 }
 
 // object is the schema itself, where schema may be a reference to it.
-func (p *params) object() *huma.Schema {
-	if p.schema.Ref != "" {
-		return p.registry.SchemaFromRef(p.schema.Ref)
-	}
-	return p.schema
-}
+func (p *params) object() *huma.Schema { return resolved(p.registry, p.schema) }
 
 // check reads parameters as a caller sent them and writes them in one canonical
 // way: names sorted, no space, whole numbers in digits alone. The same
@@ -67,13 +69,13 @@ func (p *params) check(raw []byte) (json.RawMessage, error) {
 
 // checkTree is check for JSON that parseJSON has read.
 func (p *params) checkTree(tree any) (json.RawMessage, error) {
-	if _, ok := tree.(map[string]any); !ok {
+	object, ok := tree.(map[string]any)
+	if !ok {
 		return nil, catalog.Faultf(catalog.Invalid, "the parameters must be a JSON object")
 	}
-	c := schemaCheck{registry: p.registry}
-	tree = c.value(p.schema, "", tree)
-	if err := c.err(); err != nil {
-		return nil, err
+	p.rewriteNumbers(p.schema, tree)
+	if err := p.compiled.Validate(tree); err != nil {
+		return nil, schemaFaults(tree, err)
 	}
 	canonical, err := encodeJSON(tree)
 	if err != nil {
@@ -85,10 +87,53 @@ func (p *params) checkTree(tree any) (json.RawMessage, error) {
 	}
 	if p.key != nil {
 		if err := stream.CheckKey(key); err != nil {
-			return nil, invalid(fieldOf(tree.(map[string]any), key), err.Error())
+			return nil, invalid(fieldOf(object, key), err.Error())
 		}
 	}
 	return canonical, nil
+}
+
+// rewriteNumbers writes every number under v in one way, where the schema says
+// of which kind it is: 5.0 and 5e0 are 5. What is not of its kind stays as it
+// was, for the check to refuse, and so does any JSON that has no schema.
+func (p *params) rewriteNumbers(s *huma.Schema, v any) any {
+	s = resolved(p.registry, s)
+	switch v := v.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			property := s.Properties[name]
+			if property == nil {
+				property, _ = s.AdditionalProperties.(*huma.Schema)
+			}
+			v[name] = p.rewriteNumbers(property, inner)
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = p.rewriteNumbers(s.Items, inner)
+		}
+	case json.Number:
+		switch s.Type {
+		case huma.TypeInteger:
+			return wholeNumber(v)
+		case huma.TypeNumber:
+			if f, err := v.Float64(); err == nil {
+				return f
+			}
+		}
+	}
+	return v
+}
+
+// wholeNumber writes a number without point and exponent, exactly. One that has
+// a fraction, or more than 64 bits, stays as it was.
+func wholeNumber(n json.Number) json.Number {
+	if !strings.ContainsAny(string(n), ".eE") && n != "-0" {
+		return n
+	}
+	if r, ok := new(big.Rat).SetString(string(n)); ok && r.IsInt() && r.Num().BitLen() <= 64 {
+		return json.Number(r.Num().String())
+	}
+	return n
 }
 
 // keyOf runs the author's code over checked parameters: what does not fit the

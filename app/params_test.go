@@ -2,8 +2,9 @@ package app
 
 import (
 	"encoding/json"
-	"math"
+	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -143,7 +144,7 @@ func FuzzParams(f *testing.F) {
 			if err != nil {
 				var fault *catalog.Fault
 				require.ErrorAs(t, err, &fault)
-				require.Equal(t, catalog.Invalid, fault.Code)
+				require.Contains(t, []catalog.Code{catalog.Invalid, catalog.TooLarge}, fault.Code)
 				_, err := json.Marshal(fault)
 				require.NoError(t, err)
 				continue
@@ -159,21 +160,112 @@ func FuzzParams(f *testing.F) {
 	})
 }
 
-func TestWholeNumber(t *testing.T) {
-	for literal, want := range map[string]any{
-		"0": int64(0), "-0": int64(0), "0.0": int64(0), "0e5": int64(0), "7": int64(7), "-7": int64(-7), "70e-1": int64(7),
-		"1e2": int64(100), "1.5e1": int64(15), "123.4500e2": int64(12345), "-9223372036854775808": int64(math.MinInt64),
-		"9223372036854775808": uint64(1 << 63), "18446744073709551615": uint64(math.MaxUint64),
-		"0.00000000000000000001e20": int64(1), "100000000000000000000000e-20": int64(1000),
+// A whole number is read exactly, in whatever way it is written, and written in
+// one; what has a fraction or does not fit the Go type is refused.
+func TestWholeNumbers(t *testing.T) {
+	signed, unsigned := testClassifierParams(t, "above"), testParams(t, "test.everything")
+	for literal, want := range map[string]string{
+		"0": "0", "-0": "0", "-0.0": "0", "0.0": "0", "0e5": "0", "7": "7", "-7": "-7", "70e-1": "7", "1e2": "100", "1.5e1": "15", "123.4500e2": "12345",
+		"0.00000000000000000001e20": "1", "100000000000000000000000e-20": "1000", "9223372036854775807": "9223372036854775807",
+		"-9223372036854775808": "-9223372036854775808", "-92233720368547758.08e2": "-9223372036854775808",
 	} {
-		got, err := wholeNumber(literal)
+		got, err := signed.check([]byte(`{"threshold":` + literal + `}`))
 		require.NoError(t, err, literal)
-		require.Equal(t, want, got, literal)
+		require.Equal(t, `{"threshold":`+want+`}`, string(got), literal)
 	}
-	for _, literal := range []string{"1.5", "1e-1", "18446744073709551616", "-9223372036854775809", "1e20", "1e99", "0.1e0", "12e-1"} {
-		_, err := wholeNumber(literal)
-		require.Error(t, err, literal)
+	for _, literal := range []string{"9223372036854775808", "18446744073709551615"} {
+		got, err := unsigned.check([]byte(`{"counter":"a","big":` + literal + `}`))
+		require.NoError(t, err, literal)
+		require.Equal(t, `{"big":`+literal+`,"counter":"a"}`, string(got))
 	}
+	for _, literal := range []string{
+		"1.5", "1e-1", "9223372036854775808", "18446744073709551616", "-9223372036854775809", "1e19", "1e99", "0.1e0", "12e-1", "1e30",
+		"1e400", "1e401", "1e-401", "1e99999999999999999999", strings.Repeat("9", maxBody-20), "0." + strings.Repeat("0", maxBody-20) + "1",
+	} {
+		_, err := signed.check([]byte(`{"threshold":` + literal + `}`))
+		var f *catalog.Fault
+		require.ErrorAs(t, err, &f, "%.30s", literal)
+		require.Equal(t, catalog.Invalid, f.Code)
+		require.Equal(t, "threshold", f.Fields[0].Field, "%.30s", literal)
+	}
+}
+
+func testClassifierParams(t testing.TB, classifier string) *params {
+	t.Helper()
+	all, err := catalog.New(testDomain().Catalog())
+	require.NoError(t, err)
+	p, err := classifierParams(newRegistry(), all.Classifiers["test.counter"][classifier])
+	require.NoError(t, err)
+	return p
+}
+
+// What is refused is said in words, and what was sent is not repeated: it can be
+// long.
+func TestMessages(t *testing.T) {
+	for body, want := range map[string]string{
+		`{}`:                                      "counter: is missing",
+		`{"counter":"a","Counter":"a"}`:           "Counter: is not a field here",
+		`{"counter":null}`:                        "counter: must not be null",
+		`{"counter":7}`:                           "counter: expected string",
+		`{"counter":"a","maybe":"x"}`:             "maybe: expected null or integer",
+		`{"counter":""}`:                          "counter: must have at least 1 characters, has 0",
+		`{"counter":"123456789"}`:                 "counter: must have at most 8 characters, has 9",
+		`{"counter":"a","small":101}`:             "small: must be at most 100",
+		`{"counter":"a","small":1.5}`:             "small: expected integer",
+		`{"counter":"a","small":-129}`:            "small: number -129 does not fit",
+		`{"counter":"a","share":0}`:               "share: must be more than 0",
+		`{"counter":"a","size":"xl"}`:             "size: value must be one of 's', 'm', 'l'",
+		`{"counter":"a","day":"2026-02-30"}`:      "day: expected a valid date",
+		`{"counter":"a","at":"2026-01-01"}`:       "at: expected a valid date-time",
+		`{"counter":"a","list":[]}`:               "list: must have at least 1 items, has 0",
+		`{"counter":"a","list":[{"name":"A"}]}`:   "list[0].name: must match ^[a-z]+$",
+		`{"counter":"a","map":{"x":[1],"y":1}}`:   "map.x: expected integer",
+		`{"counter":"a","any":[1e500]}`:           "any.0: has too many digits, or too large an exponent",
+		`{"counter":"a","blob":"!"}`:              "blob: value is not 'base64' encoded: illegal base64 data at input byte 0",
+		`{"counter":"a","big":-1,"small":"many"}`: "big: must be at least 0 (and 1 more)",
+	} {
+		_, err := testParams(t, "test.everything").check([]byte(body))
+		require.EqualError(t, err, "invalid: "+want)
+	}
+}
+
+// Small values multiply in memory. Whatever a body of the largest size holds,
+// what reading and checking it costs is bounded, and so is the answer.
+func TestBodiesThatGrow(t *testing.T) {
+	list := func(parameter, unit string, most int) string {
+		head := `{"counter":"a","` + parameter + `":[`
+		units := min(most, (maxBody-len(head)-2)/len(unit))
+		return head + strings.TrimSuffix(strings.Repeat(unit, units), ",") + "]}"
+	}
+	check := func(body string) (err error) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err = testParams(t, "test.everything").check([]byte(body))
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(512*maxBody), "%.40s", body)
+		return err
+	}
+	var f *catalog.Fault
+	for _, unit := range []string{"[],", "{},", "1,", `"",`, `{"":{}},`, strings.Repeat("[", 60) + strings.Repeat("]", 60) + ","} {
+		require.ErrorAs(t, check(list("any", unit, maxBody)), &f, unit)
+		require.Equal(t, catalog.TooLarge, f.Code, unit)
+	}
+	const others = 3 // the object, its key, the list
+	require.NoError(t, check(list("any", "[],", maxValues-others)))
+	require.ErrorAs(t, check(list("any", "[],", maxValues-others+1)), &f)
+	require.Equal(t, catalog.TooLarge, f.Code)
+
+	require.ErrorAs(t, check(list("list", "1,", maxValues-others)), &f, "wrong in every item")
+	require.Len(t, f.Fields, maxFields)
+	require.Contains(t, f.Detail, "more)")
+
+	var numbers strings.Builder
+	for i := range maxBody / 15 {
+		fmt.Fprintf(&numbers, `,"%x":1e399`, i)
+	}
+	require.ErrorAs(t, check(`{"counter":"a","map":{`+numbers.String()[1:]+`}}`), &f)
+	require.Equal(t, catalog.Invalid, f.Code)
+	require.Less(t, len(f.Error()), 1000)
 }
 
 // Two domains may name a Go type the same.

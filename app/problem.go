@@ -1,9 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -88,4 +91,40 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody is left to tell
 	return nil
+}
+
+// faults collects what is wrong with the fields of one request, so that the
+// caller hears of everything at once.
+type faults struct {
+	fields []catalog.Field
+}
+
+func (f *faults) add(field, format string, args ...any) {
+	f.fields = append(f.fields, catalog.Field{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+// maxFields is how many fields an answer names at most: a list of a hundred
+// thousand can be wrong in each.
+const maxFields = 100
+
+// err is everything that was wrong, by field, as one *catalog.Fault; nil if
+// nothing was.
+func (f *faults) err() error {
+	if len(f.fields) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f.fields, func(a, b catalog.Field) int { return cmp.Compare(a.Field, b.Field) })
+	detail := f.fields[0].Field + ": " + f.fields[0].Message
+	if more := len(f.fields) - 1; more > 0 {
+		detail += fmt.Sprintf(" (and %d more)", more)
+	}
+	return &catalog.Fault{Code: catalog.Invalid, Detail: detail, Fields: f.fields[:min(len(f.fields), maxFields)]}
+}
+
+// invalid is a fault of one field.
+func invalid(field, message string) *catalog.Fault {
+	return &catalog.Fault{
+		Code: catalog.Invalid, Detail: field + ": " + message,
+		Fields: []catalog.Field{{Field: field, Message: message}},
+	}
 }

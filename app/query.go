@@ -33,14 +33,14 @@ const (
 )
 
 // urlQuery reads the parameters in a URL and collects what is wrong with them.
-// An empty parameter is an absent one.
 type urlQuery struct {
 	faults
 	values url.Values
 }
 
-// parseQuery reads a raw query. A parameter that is not among the known ones
-// is refused: a mistyped asOf must not answer with the state of now.
+// parseQuery reads a raw query. An empty parameter is an absent one. One that is
+// not among the known ones is refused: a mistyped asOf must not answer with the
+// state of now.
 func parseQuery(raw string, known []urlParam) (*urlQuery, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -48,7 +48,11 @@ func parseQuery(raw string, known []urlParam) (*urlQuery, error) {
 	}
 	q := &urlQuery{values: values}
 	for name, given := range values {
+		given = slices.DeleteFunc(given, func(v string) bool { return v == "" })
+		values[name] = given
 		switch {
+		case len(given) == 0:
+			delete(values, name)
 		case !slices.ContainsFunc(known, func(p urlParam) bool { return p.name == name }):
 			q.add(name, "is not a parameter here")
 		case len(given) > 1:

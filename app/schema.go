@@ -40,32 +40,20 @@ func schemaOf(r huma.Registry, t reflect.Type) (s *huma.Schema, err error) {
 	if s == nil {
 		return nil, fmt.Errorf("schema of %s: JSON has no such type", t)
 	}
-	for _, registered := range r.Map() {
-		exactEnums(registered)
-	}
 	return s, nil
 }
 
-// exactEnums turns the values that an integer may have, which huma read as
-// float64, into what schemaCheck compares them with.
-func exactEnums(s *huma.Schema) {
+var anything huma.Schema
+
+// resolved follows references. Where there is no schema, anything goes.
+func resolved(r huma.Registry, s *huma.Schema) *huma.Schema {
 	if s == nil {
-		return
+		return &anything
 	}
-	if s.Type == huma.TypeInteger {
-		for i, v := range s.Enum {
-			if f, ok := v.(float64); ok {
-				s.Enum[i] = int64(f)
-			}
-		}
+	for s.Ref != "" {
+		s = r.SchemaFromRef(s.Ref)
 	}
-	for _, property := range s.Properties {
-		exactEnums(property)
-	}
-	exactEnums(s.Items)
-	if more, ok := s.AdditionalProperties.(*huma.Schema); ok {
-		exactEnums(more)
-	}
+	return s
 }
 
 // exampleOf makes a value that keeps to a schema: the author's example where
@@ -73,9 +61,7 @@ func exactEnums(s *huma.Schema) {
 func exampleOf(r huma.Registry, s *huma.Schema) any { return example(r, s, "", 0) }
 
 func example(r huma.Registry, s *huma.Schema, name string, depth int) any {
-	for s.Ref != "" {
-		s = r.SchemaFromRef(s.Ref)
-	}
+	s = resolved(r, s)
 	switch {
 	case len(s.Examples) > 0:
 		return s.Examples[0]

@@ -1,117 +1,124 @@
 package app
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math/big"
+	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
 )
 
-// schemaCheck walks JSON along a schema and collects what is wrong. Objects,
-// arrays, null and whole numbers it judges by itself: huma's validator takes
-// names in any case, null for whatever is optional, and numbers as float64. The
-// rest is huma's.
-type schemaCheck struct {
-	faults
-	registry huma.Registry
-}
-
-// value checks v, which parseJSON read, and returns it with numbers as int64,
-// uint64 or float64, whatever the schema says they are.
-func (c *schemaCheck) value(s *huma.Schema, path string, v any) any {
-	for s.Ref != "" {
-		s = c.registry.SchemaFromRef(s.Ref)
+// compileSchema compiles a schema exactly as the OpenAPI document shows it: JSON
+// Schema 2020-12, formats and base64 asserted.
+func compileSchema(r huma.Registry, s *huma.Schema) (*jsonschema.Schema, error) {
+	raw, err := json.Marshal(map[string]any{
+		"parameters": s,
+		"components": map[string]any{"schemas": r.Map()}, // where references lead
+	})
+	if err != nil {
+		return nil, err
 	}
-	switch x := v.(type) {
-	case nil:
-		if s.Type != "" && !s.Nullable {
-			c.add(path, "must not be null")
-		}
-		return nil
-	case map[string]any:
-		if s.Type == huma.TypeObject {
-			return c.object(s, path, x)
-		}
-	case []any:
-		if s.Type == huma.TypeArray {
-			return c.array(s, path, x)
-		}
-	case json.Number:
-		n, ok := c.number(s, path, x)
-		if !ok {
-			return nil
-		}
-		v = n
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
 	}
-	c.leaf(s, path, v)
-	return v
-}
-
-func (c *schemaCheck) object(s *huma.Schema, path string, object map[string]any) any {
-	for _, name := range s.Required {
-		if _, given := object[name]; !given {
-			c.add(join(path, name), "is missing")
-		}
-	}
-	for name, v := range object {
-		if property := s.Properties[name]; property != nil {
-			object[name] = c.value(property, join(path, name), v)
-			continue
-		}
-		switch more := s.AdditionalProperties.(type) {
-		case *huma.Schema:
-			object[name] = c.value(more, join(path, name), v)
-		case bool:
-			if !more {
-				c.add(join(path, name), "is not a field here")
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	c.AssertContent()
+	for name, read := range goFormats {
+		c.RegisterFormat(&jsonschema.Format{Name: name, Validate: func(v any) error {
+			if text, ok := v.(string); ok {
+				return read(text)
 			}
-		}
+			return nil
+		}})
 	}
-	return object
+	const url = "urn:longrun:parameters"
+	if err := c.AddResource(url, document); err != nil {
+		return nil, err
+	}
+	return c.Compile(url + cmp.Or(s.Ref, "#/parameters"))
 }
 
-func (c *schemaCheck) array(s *huma.Schema, path string, array []any) any {
-	for i, v := range array {
-		array[i] = c.value(s.Items, path+"["+strconv.Itoa(i)+"]", v)
-	}
-	shape := *s
-	shape.Items = &huma.Schema{} // they are checked
-	c.leaf(&shape, path, array)
-	return array
-}
-
-func (c *schemaCheck) number(s *huma.Schema, path string, literal json.Number) (any, bool) {
-	switch s.Type {
-	case huma.TypeInteger:
-		n, err := wholeNumber(string(literal))
+// goFormats are those that mean what Go reads, as huma says, and not what JSON
+// Schema says: a duration is 1m30s, a time needs no zone, leap seconds are not
+// known.
+var goFormats = map[string]func(string) error{
+	"date-time": func(v string) error { _, err := time.Parse(time.RFC3339, v); return err },
+	"duration":  func(v string) error { _, err := time.ParseDuration(v); return err },
+	"ip":        func(v string) error { _, err := netip.ParseAddr(v); return err },
+	"time": func(v string) error {
+		_, err := time.Parse(time.TimeOnly, v)
 		if err != nil {
-			c.add(path, "%v", err)
-			return nil, false
+			_, err = time.Parse("15:04:05Z07:00", v)
 		}
-		return n, true
-	case huma.TypeNumber:
-		n, err := literal.Float64()
-		if err != nil {
-			c.add(path, "is too large a number")
-			return nil, false
-		}
-		return n, true
-	}
-	return literal, true
+		return err
+	},
 }
 
-func (c *schemaCheck) leaf(s *huma.Schema, path string, v any) {
-	var found huma.ValidateResult
-	huma.Validate(c.registry, s, huma.NewPathBuffer([]byte(path), len(path)), huma.ModeWriteToServer, v, &found)
-	for _, err := range found.Errors {
-		message := err.Error()
-		if detail, ok := err.(huma.ErrorDetailer); ok {
-			message = detail.ErrorDetail().Message
-		}
-		c.add(path, "%s", message)
+// decimal writes a bound, which the schema has as a float64.
+func decimal(bound *big.Rat) string {
+	f, _ := bound.Float64()
+	return strconv.FormatFloat(f, 'f', -1, 64)
+}
+
+// schemaFaults names every field of v that the schema refused.
+func schemaFaults(v any, err error) error {
+	var refused *jsonschema.ValidationError
+	if !errors.As(err, &refused) {
+		return err
 	}
+	var f faults
+	f.addRefused(v, refused)
+	return f.err()
+}
+
+func (f *faults) addRefused(v any, refused *jsonschema.ValidationError) {
+	for _, cause := range refused.Causes {
+		f.addRefused(v, cause)
+	}
+	if len(refused.Causes) > 0 {
+		return
+	}
+	at := fieldPath(v, refused.InstanceLocation)
+	switch k := refused.ErrorKind.(type) {
+	case *kind.Required:
+		for _, name := range k.Missing {
+			f.add(join(at, name), "is missing")
+		}
+	case *kind.AdditionalProperties:
+		for _, name := range k.Properties {
+			f.add(join(at, name), "is not a field here")
+		}
+	default:
+		f.add(at, "%s", refusal(k))
+	}
+}
+
+// fieldPath writes where something is in v as faults name fields: a.b[0].c.
+func fieldPath(v any, tokens []string) string {
+	path := ""
+	for _, token := range tokens {
+		switch in := v.(type) {
+		case []any:
+			i, _ := strconv.Atoi(token)
+			path, v = path+"["+token+"]", in[i]
+		case map[string]any:
+			path, v = join(path, token), in[token]
+		}
+	}
+	return path
 }
 
 func join(path, name string) string {
@@ -121,54 +128,37 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// wholeNumber reads a JSON number that has no fraction, exactly; also one that
-// is written with a point or an exponent, 5.0 or 1e2. The answer is an int64, or
-// a uint64 above its range.
-func wholeNumber(literal string) (any, error) {
-	digits, err := plainDigits(literal)
-	if err != nil {
-		return nil, err
-	}
-	if n, err := strconv.ParseInt(digits, 10, 64); err == nil {
-		return n, nil
-	}
-	if n, err := strconv.ParseUint(digits, 10, 64); err == nil {
-		return n, nil
-	}
-	return nil, errOutOfRange
-}
+var english = message.NewPrinter(language.English)
 
-var (
-	errOutOfRange = errors.New("is out of range: whole numbers have 64 bits")
-	errFraction   = errors.New("expected a whole number")
-)
-
-// plainDigits writes a JSON number without point and exponent.
-func plainDigits(literal string) (string, error) {
-	number, negative := strings.CutPrefix(literal, "-")
-	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	digits := strings.TrimLeft(whole+fraction, "0")
-	if digits == "" {
-		return "0", nil
-	}
-	shift := 0
-	if exponent != "" {
-		var err error
-		if shift, err = strconv.Atoi(exponent); err != nil || shift > maxBody || shift < -maxBody {
-			return "", errOutOfRange // more than a body has digits to make up for
+// refusal says what was expected. It never repeats what was sent, which can be
+// long.
+func refusal(k jsonschema.ErrorKind) string {
+	switch k := k.(type) {
+	case *kind.Type:
+		if k.Got == "null" {
+			return "must not be null"
 		}
+		return "expected " + strings.Join(k.Want, " or ")
+	case *kind.Format:
+		return "expected a valid " + k.Want
+	case *kind.Pattern:
+		return "must match " + k.Want
+	case *kind.Minimum:
+		return "must be at least " + decimal(k.Want)
+	case *kind.ExclusiveMinimum:
+		return "must be more than " + decimal(k.Want)
+	case *kind.Maximum:
+		return "must be at most " + decimal(k.Want)
+	case *kind.ExclusiveMaximum:
+		return "must be less than " + decimal(k.Want)
+	case *kind.MinLength:
+		return fmt.Sprintf("must have at least %d characters, has %d", k.Want, k.Got)
+	case *kind.MaxLength:
+		return fmt.Sprintf("must have at most %d characters, has %d", k.Want, k.Got)
+	case *kind.MinItems:
+		return fmt.Sprintf("must have at least %d items, has %d", k.Want, k.Got)
+	case *kind.MaxItems:
+		return fmt.Sprintf("must have at most %d items, has %d", k.Want, k.Got)
 	}
-	significant := strings.TrimRight(digits, "0")
-	switch shift += len(digits) - len(significant) - len(fraction); {
-	case shift < 0:
-		return "", errFraction
-	case len(significant)+shift > 20: // the most that 64 bits take
-		return "", errOutOfRange
-	}
-	digits = significant + strings.Repeat("0", shift)
-	if negative {
-		digits = "-" + digits
-	}
-	return digits, nil
+	return k.LocalizedString(english)
 }

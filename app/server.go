@@ -1,11 +1,15 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,12 +17,10 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
 )
-
-// maxBody is the most that a request's body, or one line of NDJSON, may have.
-const maxBody = 1 << 20
 
 // maxSequence is above every sequence of a stream.
 const maxSequence = 1<<63 - 1
@@ -32,6 +34,17 @@ type Options struct {
 	Version string               // what /healthz says
 }
 
+// Limits bounds what one process takes on at once.
+type Limits struct {
+	Requests int // answered at the same time; more are unavailable
+	Streams  int // bulks and follows at the same time; more are unavailable
+	Window   int // lines of one bulk that are read and not yet answered
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{cmp.Or(l.Requests, 1024), cmp.Or(l.Streams, 128), cmp.Or(l.Window, 4096)}
+}
+
 // Server is the HTTP edge: API.md over a Runtime. It serves /healthz from the
 // start and everything else once Use gave it a Runtime.
 type Server struct {
@@ -39,18 +52,18 @@ type Server struct {
 	limits      Limits
 	log         *slog.Logger
 	version     string
-	router      router
+	mux         http.ServeMux
 	commands    map[string]*params // by full name
 	classifiers map[*catalog.Classifier]*params
-	metrics     *metrics
+	duration    *prometheus.HistogramVec // of requests, by route and status
 	metricsPage http.Handler
 	spec        []byte // the OpenAPI document
 	index       []byte // GET /, with host for where the server is
 	origin      *http.CrossOriginProtection
 
 	system   atomic.Pointer[Runtime]
-	requests gate
-	streams  gate
+	requests *semaphore.Weighted
+	streams  *semaphore.Weighted
 	draining chan struct{}
 	drain    sync.Once
 }
@@ -73,23 +86,20 @@ func NewServer(o Options) (*Server, error) {
 		commands:    map[string]*params{},
 		classifiers: map[*catalog.Classifier]*params{},
 		origin:      http.NewCrossOriginProtection(),
-		requests:    newGate(limits.Requests),
-		streams:     newGate(limits.Streams),
+		requests:    semaphore.NewWeighted(int64(limits.Requests)),
+		streams:     semaphore.NewWeighted(int64(limits.Streams)),
 		draining:    make(chan struct{}),
 	}
-	var err error
-	if s.metrics, err = newMetrics(o.Metrics); err != nil {
+	if err := s.measure(o.Metrics); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
-	s.metricsPage = metricsPage(o.Metrics)
 	registry := newRegistry()
 	if err := s.compile(registry); err != nil {
 		return nil, err
 	}
 	operations := s.operations()
-	for _, op := range operations {
-		s.router.add(op)
-	}
+	s.route(operations)
+	var err error
 	if s.spec, err = openAPI(s, registry, operations); err != nil {
 		return nil, fmt.Errorf("openapi: %w", err)
 	}
@@ -140,14 +150,13 @@ func (s *Server) runtime() (Runtime, error) {
 	return nil, catalog.Faultf(catalog.Unavailable, "the system is starting")
 }
 
-// request is what a handler gets: a request whose path and query are read.
+// request is what a handler gets: a request whose query is read.
 type request struct {
 	*http.Request
-	vars  map[string]string // of the path, decoded
 	query *urlQuery
 }
 
-// operation is one call of the API, for the router and for the document.
+// operation is one call of the API, to serve and to document.
 type operation struct {
 	id, method, path string
 	summary          string
@@ -161,42 +170,103 @@ type operation struct {
 	handle           func(http.ResponseWriter, *request) error
 }
 
-// ServeHTTP answers one request; everything that goes wrong is a problem.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out := &response{ResponseWriter: w}
-	route := "none"
-	started := time.Now()
-	defer func() {
-		v := recover()
-		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
-			s.log.Error("handler panicked", "route", route, "panic", v, "stack", string(debug.Stack()))
-			if out.status == 0 {
-				writeProblem(out, &catalog.Fault{Code: catalog.Internal}, s.log)
-				v = nil
-			}
-		}
-		s.metrics.observe(route, out.status, time.Since(started))
-		if v != nil {
-			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-		}
-	}()
-	out.Header().Set("X-Content-Type-Options", "nosniff")
-	op, vars, allow := s.router.find(r)
-	if op == nil {
-		if allow != nil {
-			out.Header().Set("Allow", strings.Join(allow, ", "))
-			writeProblem(out, catalog.Faultf(catalog.NotFound, "there is no %s of this path, only %s", r.Method, strings.Join(allow, ", ")), s.log)
-			return
-		}
-		writeProblem(out, catalog.Faultf(catalog.NotFound, "there is no such path; GET / names what there is"), s.log)
-		return
+// noRoute is the route of what has none, in the metrics.
+const noRoute = "none"
+
+// route lets every operation be found; what is none of them is a problem too.
+func (s *Server) route(operations []*operation) {
+	methods := map[string][]string{}
+	for _, op := range operations {
+		s.mux.Handle(op.method+" "+exactly(op.path), s.answer(op.path, func(w http.ResponseWriter, r *http.Request) error {
+			return s.run(op, w, &request{Request: r})
+		}))
+		methods[op.path] = append(methods[op.path], op.method)
 	}
-	route = op.path
-	if err := s.run(op, out, &request{Request: r, vars: vars}); err != nil {
-		writeProblem(out, err, s.log)
+	for path, known := range methods {
+		slices.Sort(known)
+		allow := strings.Join(known, ", ")
+		s.mux.Handle(exactly(path), s.answer(noRoute, func(w http.ResponseWriter, r *http.Request) error {
+			w.Header().Set("Allow", allow)
+			return catalog.Faultf(catalog.NotFound, "there is no %s of this path, only %s", r.Method, allow)
+		}))
 	}
+	s.mux.Handle("/", s.answer(noRoute, func(http.ResponseWriter, *http.Request) error {
+		return catalog.Faultf(catalog.NotFound, "there is no such path; GET / names what there is")
+	}))
 }
 
+// exactly is the pattern of a path and nothing below it.
+func exactly(path string) string {
+	if path == "/" {
+		return "/{$}"
+	}
+	return path
+}
+
+// ServeHTTP answers one request; everything that goes wrong is a problem.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	u := *r.URL
+	u.Path, u.RawPath = segmentsAsSent(r.URL.EscapedPath()), ""
+	r = r.WithContext(r.Context()) // a copy
+	r.URL = &u
+	s.mux.ServeHTTP(w, r)
+}
+
+// segmentsAsSent is the path that http.ServeMux gets: with every segment still
+// escaped, so that none can be empty, ".", ".." or "/", which the mux would clean
+// away or not take for a variable. A key may be the last three; request.path
+// decodes them, and what has no escape, an empty one, to "".
+func segmentsAsSent(escaped string) string {
+	if escaped == "/" {
+		return escaped
+	}
+	segments := strings.Split(escaped, "/")
+	for i, segment := range segments {
+		switch {
+		case i > 0 && segment == "":
+			segments[i] = "%"
+		case segment == "." || segment == "..":
+			segments[i] = strings.ReplaceAll(segment, ".", "%2E")
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// path is a variable segment of the path, decoded.
+func (r *request) path(name string) string {
+	value, _ := url.PathUnescape(r.PathValue(name)) // net/http refused what cannot be decoded; "%" is ""
+	return value
+}
+
+// answer makes a handler of what answers with an error: the error becomes a
+// problem, and so does a panic.
+func (s *Server) answer(route string, handle func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := &response{ResponseWriter: w}
+		started := time.Now()
+		defer func() {
+			v := recover()
+			if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // a panic's value, compared as net/http does
+				s.log.Error("handler panicked", "route", route, "panic", v, "stack", string(debug.Stack()))
+				if out.status == 0 {
+					writeProblem(out, &catalog.Fault{Code: catalog.Internal}, s.log)
+					v = nil
+				}
+			}
+			status := strconv.Itoa(cmp.Or(out.status, http.StatusOK)) // what net/http sends for a handler that wrote nothing
+			s.duration.WithLabelValues(route, status).Observe(time.Since(started).Seconds())
+			if v != nil {
+				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+			}
+		}()
+		out.Header().Set("X-Content-Type-Options", "nosniff")
+		if err := handle(out, r); err != nil {
+			writeProblem(out, err, s.log)
+		}
+	})
+}
+
+// run checks what every operation wants checked, and lets it answer.
 func (s *Server) run(op *operation, w http.ResponseWriter, r *request) error {
 	if err := s.origin.Check(r.Request); err != nil {
 		return catalog.Faultf(codeForbidden, "a browser sent this from another site")
@@ -208,14 +278,14 @@ func (s *Server) run(op *operation, w http.ResponseWriter, r *request) error {
 		}
 	}
 	if !op.exempt {
-		g := s.requests
+		limit := s.requests
 		if op.stream != nil && op.stream(r) {
-			g = s.streams
+			limit = s.streams
 		}
-		if !g.enter() {
+		if !limit.TryAcquire(1) {
 			return catalog.Faultf(catalog.Unavailable, "too many requests at once")
 		}
-		defer g.leave()
+		defer limit.Release(1)
 	}
 	return op.handle(w, r)
 }
