@@ -44,6 +44,9 @@ type System struct {
 	heads     *headWriter
 	followers followers
 	unknown   sync.Map // events that were reported
+
+	begun chan struct{} // closed when what this host records can be listed
+	begin func()        // closes begun
 }
 
 // New makes a System over a store. Without a sidecar (nil) it is alone: every
@@ -71,6 +74,11 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 	s := &System{
 		catalog: all, store: store, reader: stream.Reader{Store: store}, sidecar: sidecar,
 		log: cfg.Log, now: cfg.Now, shortWay: cfg.ShortWay || sidecar == nil,
+		begun: make(chan struct{}),
+	}
+	s.begin = sync.OnceFunc(func() { close(s.begun) })
+	if sidecar == nil { // there is no other host
+		s.begin()
 	}
 	s.metrics = newMetrics(cfg.Metrics, func() float64 { return float64(s.host.size()) })
 	for range cfg.Flushers {
@@ -87,13 +95,15 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 func (s *System) Catalog() *catalog.Catalog { return s.catalog }
 
 // Begin makes this host's journals known, so that the commands it records can
-// be listed. It needs actors to be hosted, and is called before commands are.
+// be listed. It needs actors to be hosted; other hosts may bring commands as soon
+// as they are, and these wait for it.
 func (s *System) Begin(ctx context.Context) error {
 	for _, j := range s.journals {
 		if err := s.registerKey(ctx, j.id); err != nil {
 			return fmt.Errorf("register a journal: %w", err)
 		}
 	}
+	s.begin()
 	return nil
 }
 

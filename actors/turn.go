@@ -108,6 +108,14 @@ type record struct {
 // run decides and commits calls to one entity, in order, answering each. The
 // caller holds the entity open (host.acquire), not its turn.
 func (s *System) run(ctx context.Context, e *entity, calls []*call) {
+	if e.id.Type != indexType { // which Begin needs
+		select {
+		case <-s.begun:
+		case <-ctx.Done():
+			refuseAll(calls, catalog.Faultf(catalog.Unavailable, "the host of %s is starting", e.id))
+			return
+		}
+	}
 	for len(calls) > 0 {
 		if missing := calls[0].missing; len(missing) > 0 {
 			if err := s.loadPast(ctx, e.id, e.def, calls[0]); err != nil {
