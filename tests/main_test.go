@@ -18,7 +18,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	buildBank = sync.OnceValues(func() (string, error) {
 		path := filepath.Join(dir, "bank")
 		out, err := exec.Command("go", "build", "-o", path, "../app/cmd/bank").CombinedOutput()
