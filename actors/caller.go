@@ -73,7 +73,7 @@ func (l *lanes) serve(part *lanePart, id stream.ID) {
 		}
 		n, size := 0, 0
 		for n < len(queue) && n < maxCoalesced {
-			if size += len(queue[n].call.Params); n > 0 && size > stream.MaxBatch/2 {
+			if size += queue[n].call.size(); n > 0 && size > stream.MaxBatch/2 {
 				break
 			}
 			n++
@@ -218,5 +218,6 @@ func invoke[T any](ctx context.Context, s *System, id stream.ID, method string, 
 	if err != nil {
 		return answer, fmt.Errorf("%s: %w", id, err)
 	}
-	return answer, json.Unmarshal(data, &answer)
+	err = json.Unmarshal(data, &answer)
+	return answer, err
 }

@@ -105,15 +105,17 @@ func (f *flusher) take() []*group {
 	keys := map[string]bool{}
 	size, ops := 0, 1 // one for the journal
 	var batch, later []*group
-	full := false
-	for _, g := range f.queue {
+	for i, g := range f.queue {
 		bytes, shared := 0, false
 		for _, e := range g.entries {
 			bytes += len(e.Key) + len(e.Value)
 			shared = shared || keys[e.Key]
 		}
-		full = full || len(batch) > 0 && (size+bytes > stream.MaxBatch || ops+len(g.entries) > limit.MaxOps || !limit.Across)
-		if full || shared {
+		if len(batch) > 0 && (size+bytes > stream.MaxBatch || ops+len(g.entries) > limit.MaxOps || !limit.Across) {
+			later = append(later, f.queue[i:]...)
+			break
+		}
+		if shared {
 			later = append(later, g)
 			continue
 		}
@@ -139,19 +141,29 @@ func (f *flusher) flush(j *journal, groups []*group) {
 	if len(groups) > 0 {
 		groups = f.try(ctx, j, groups)
 	}
-	for _, g := range groups {
-		left := []*group{g}
-		// Absent after a failure, alone, twice: the store is in trouble, not
-		// the group. Back off until it answers or time is up.
-		_, err := backoff.Retry(ctx, func() (struct{}, error) {
-			if left = f.try(ctx, j, left); len(left) > 0 {
-				return struct{}{}, errors.New("not written")
+	pause := &backoff.ExponentialBackOff{
+		InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second,
+	}
+	for len(groups) > 0 {
+		// Absent after a failure, twice: one is in the way of the others, or the
+		// store is in trouble. Each by itself, until it answers or time is up.
+		var left []*group
+		for i, g := range groups {
+			if ctx.Err() != nil {
+				left = append(left, groups[i:]...)
+				break
 			}
-			return struct{}{}, nil
-		}, backoff.WithMaxElapsedTime(f.limit))
-		if err != nil && len(left) > 0 {
-			f.metrics.unresolved.Inc()
-			g.done(outcome{err: errors.New("the store did not answer in time")})
+			left = append(left, f.try(ctx, j, []*group{g})...)
+		}
+		groups = left
+		select {
+		case <-time.After(pause.NextBackOff()):
+		case <-ctx.Done():
+			for _, g := range groups {
+				f.metrics.unresolved.Inc()
+				g.done(outcome{err: errors.New("the store did not answer in time")})
+			}
+			return
 		}
 	}
 }
@@ -159,7 +171,7 @@ func (f *flusher) flush(j *journal, groups []*group) {
 // try writes the groups at once and answers those that are decided by it. What
 // it returns was found absent, or could not be read.
 func (f *flusher) try(ctx context.Context, j *journal, groups []*group) []*group {
-	if !f.store.Traits().Rollback {
+	if t := f.store.Traits(); !t.Rollback || !t.Across {
 		return f.tryInOrder(ctx, j, groups)
 	}
 	var entries []stream.Entry
@@ -175,7 +187,7 @@ func (f *flusher) insert(ctx context.Context, j *journal, entries []stream.Entry
 		entries = append(entries, page.entry)
 	}
 	slices.SortFunc(entries, func(a, b stream.Entry) int { return cmp.Compare(a.Key, b.Key) })
-	err := f.store.Insert(ctx, entries)
+	err := f.write(ctx, entries)
 	if err == nil {
 		j.landed(page)
 		for _, g := range groups {
@@ -185,12 +197,26 @@ func (f *flusher) insert(ctx context.Context, j *journal, entries []stream.Entry
 	}
 	f.metrics.flushFailures.Inc()
 	f.log.Debug("a flush failed, reading it back", "groups", len(groups), "error", err)
-	return f.resolve(ctx, j, page, groups)
+	left, _ := f.resolve(ctx, j, page, groups)
+	return left
+}
+
+// write inserts entries at once, or one by one where they cannot be of several
+// partitions: then nothing relies on their being written together.
+func (f *flusher) write(ctx context.Context, entries []stream.Entry) error {
+	if f.store.Traits().Across {
+		return f.store.Insert(ctx, entries)
+	}
+	var failed error
+	for i := range entries {
+		failed = errors.Join(failed, f.store.Insert(ctx, entries[i:i+1]))
+	}
+	return failed
 }
 
 // resolve reads back every key of a failed flush, once, and answers the groups
-// that are decided.
-func (f *flusher) resolve(ctx context.Context, j *journal, page *page, groups []*group) []*group {
+// that are decided. An error says that nothing could be read.
+func (f *flusher) resolve(ctx context.Context, j *journal, page *page, groups []*group) (left []*group, err error) {
 	var keys []string
 	for _, g := range groups {
 		for _, e := range g.entries {
@@ -203,12 +229,11 @@ func (f *flusher) resolve(ctx context.Context, j *journal, page *page, groups []
 	values, err := f.store.Read(ctx, keys)
 	if err != nil {
 		f.log.Warn("a failed flush could not be read back", "groups", len(groups), "error", err)
-		return groups
+		return groups, err
 	}
 	if page != nil {
 		j.found(page, values[len(values)-1])
 	}
-	var left []*group
 	for _, g := range groups {
 		stored := values[:len(g.entries)]
 		values = values[len(g.entries):]
@@ -218,7 +243,7 @@ func (f *flusher) resolve(ctx context.Context, j *journal, page *page, groups []
 			left = append(left, g)
 		}
 	}
-	return left
+	return left, nil
 }
 
 // compare tells a group's outcome from what is stored at its keys. A commit has
@@ -244,20 +269,21 @@ func (g *group) compare(stored [][]byte) (outcome, bool) {
 	return outcome{landed: ours == len(g.entries)}, ours == len(g.entries)
 }
 
-// tryInOrder is for stores that keep half of a failed transaction: what is taken
-// is looked for first, then the entities' commits are written, then the rest.
+// tryInOrder is for stores that keep half of a failed transaction, or take none
+// over several streams: what is taken is looked for first, then the entities'
+// commits are written, then the rest.
 // Two hosts that run one command id at once can still both commit: such a store
 // is for development.
 func (f *flusher) tryInOrder(ctx context.Context, j *journal, groups []*group) []*group {
-	groups = f.resolve(ctx, j, nil, groups)
+	groups, err := f.resolve(ctx, j, nil, groups)
+	if err != nil || len(groups) == 0 {
+		return groups
+	}
 	var entries []stream.Entry
 	var single []*group
 	for _, g := range groups {
 		entries = append(entries, g.entries[0])
 		single = append(single, &group{entries: g.entries[:1]})
-	}
-	if len(groups) == 0 {
-		return nil
 	}
 	won := map[int]bool{}
 	for i, s := range single {

@@ -122,20 +122,17 @@ func (h *host) drop(e *entity) (gone bool) {
 	return true
 }
 
-// close drops every entity that nobody holds and gives it to idle: the process
+// close drops every entity that nobody holds and returns them: the process
 // stops.
-func (h *host) close() {
+func (h *host) close() (gone []*entity) {
 	h.mu.Lock()
-	var gone []*entity
+	defer h.mu.Unlock()
 	for _, e := range h.entities {
 		if h.drop(e) {
 			gone = append(gone, e)
 		}
 	}
-	h.mu.Unlock()
-	for _, e := range gone {
-		h.idle(e)
-	}
+	return gone
 }
 
 func (h *host) size() int {

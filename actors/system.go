@@ -112,7 +112,14 @@ func (s *System) Begin(ctx context.Context) error {
 func (s *System) Close() {
 	s.lanes.wait.Wait()
 	s.flusher.close()
-	s.host.close()
+	ctx, cancel := context.WithTimeout(context.Background(), headTime)
+	defer cancel()
+	for _, e := range s.host.close() {
+		if !s.heads.awaitRoom(ctx) {
+			break
+		}
+		s.letGo(e)
+	}
 	s.heads.close()
 }
 
@@ -138,11 +145,9 @@ func (s *System) letGo(e *entity) {
 // writeHead writes a hint of where the entity stands, without waiting for it.
 // The caller has the entity's turn, or the entity to itself.
 func (s *System) writeHead(e *entity) {
-	if e.unknown != "" {
-		return
+	if e.unknown == "" && s.heads.put(e.id.HeadKey(), e.head) {
+		e.headAt = e.tail.Number
 	}
-	s.heads.put(e.id.HeadKey(), e.head().Encode())
-	e.headAt = e.tail.Number
 }
 
 // Types are the actor types that a System hosts.

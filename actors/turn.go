@@ -19,9 +19,12 @@ import (
 // maxSkew is how far ahead of this clock a commit's cause or predecessor may be.
 const maxSkew = 60 * time.Second
 
-// maxTurn is how many bytes a turn gathers before it makes the next command wait:
-// with one more of the largest kind it still fits in a flush.
-const maxTurn = stream.MaxBatch / 6
+// maxTurn is how many bytes a turn gathers before it makes the next command wait,
+// maxCommand how many one command writes at most: together they fit in a flush.
+const (
+	maxTurn    = stream.MaxBatch / 6
+	maxCommand = stream.MaxBatch - maxTurn
+)
 
 // call is one command on its way through a turn.
 type call struct {
@@ -51,11 +54,14 @@ func (s *System) newCall(c Command) *call {
 	if k.def == nil {
 		return k.refuse(catalog.Faultf(catalog.NotFound, "no command %q", c.Name))
 	}
+	if len(c.Params) > stream.MaxAppend {
+		return k.refuse(catalog.Faultf(catalog.TooLarge, "%d bytes of parameters, the limit is %d", len(c.Params), stream.MaxAppend))
+	}
 	d := &k.def.Decision
 	var invalid error
 	key, err := guard(func() (string, error) {
 		if k.params, invalid = k.def.Decode(c.Params); invalid != nil {
-			return "", nil
+			return "", nil //nolint:nilerr // the caller's mistake, answered below
 		}
 		return d.Key(k.params), nil
 	})
@@ -69,6 +75,13 @@ func (s *System) newCall(c Command) *call {
 	k.appendID, k.hash = c.ID+"/"+d.Step, hashOf(c)
 	k.answer = Answer{ID: c.ID, Command: c.Name, Status: flow.StatusCompleted, Entity: d.Entity.Type, Key: key}
 	return k
+}
+
+// size is what the command takes in its own stream, in its store key, or on the
+// way to its entity, in bytes, generously and without a result.
+func (k *call) size() int {
+	a := stream.Append{ID: k.ID, Context: k.Context}
+	return 512 + 7*len(k.ID) + len(k.Params) + a.Size()
 }
 
 // hashOf tells a repeat of a command from another use of its id.
@@ -213,6 +226,7 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 		if len(k.missing) > 0 {
 			return t, calls[i:]
 		}
+		t.bytes += k.size()
 		if f == nil {
 			var err error
 			if f, err = guard(func() (*catalog.Fault, error) { return s.take(e, t, k, out), nil }); err != nil {
@@ -295,12 +309,6 @@ func guard[T any](f func() (T, error)) (out T, err error) {
 // take adds what a decision came to to the turn, and folds it: decoded from the
 // bytes that will be stored, so that memory and stream never differ.
 func (s *System) take(e *entity, t *turn, k *call, out catalog.Outcome) *catalog.Fault {
-	k.answer.Result = out.Result
-	k.answer.Sequence = t.last
-	t.bytes += len(k.Params) + len(out.Result)
-	if len(out.Events) == 0 {
-		return nil
-	}
 	a := stream.Append{ID: k.appendID, ParamsHash: k.hash, Context: k.Context, Result: out.Result}
 	a.Context.Schema = e.def.Schema()
 	values := make([]any, len(out.Events))
@@ -324,7 +332,14 @@ func (s *System) take(e *entity, t *turn, k *call, out catalog.Outcome) *catalog
 	if size > stream.MaxAppend {
 		return catalog.Faultf(catalog.TooLarge, "%d bytes of events and result in one append, the limit is %d", size, stream.MaxAppend)
 	}
-	t.bytes += size
+	if all := k.size() + 2*len(out.Result) + size; all > maxCommand {
+		return catalog.Faultf(catalog.TooLarge, "%d bytes of parameters, events and result in one command, the limit is %d", all, maxCommand)
+	}
+	t.bytes += 2*len(out.Result) + size
+	k.answer.Result, k.answer.Sequence = out.Result, t.last
+	if len(out.Events) == 0 {
+		return nil
+	}
 	meta := metaOf(e.id, a.Context)
 	meta.At = t.at
 	for i, value := range values {
@@ -389,7 +404,12 @@ func (s *System) write(ctx context.Context, e *entity, t *turn) (again bool, err
 	done := make(chan outcome, 1)
 	g.done = func(o outcome) { done <- o }
 	s.flusher.submit(g)
-	o := <-done
+	var o outcome
+	select {
+	case o = <-done:
+	case <-ctx.Done():
+		return false, ctx.Err() // it may land yet
+	}
 	if o.err != nil {
 		return false, o.err
 	}
