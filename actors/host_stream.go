@@ -170,12 +170,13 @@ func (h *streamHost) subscribeAgain(ctx context.Context, pause *backoff.Exponent
 // before the end of waiting.
 func (h *streamHost) subscribe(ctx, waiting context.Context) (s *actorStream, err error) {
 	ctx, cancel := context.WithCancel(ctx)
+	overdue := context.AfterFunc(waiting, cancel)
 	defer func() {
 		if err != nil {
+			overdue() // waiting may last as long as the host
 			cancel()
 		}
 	}()
-	overdue := context.AfterFunc(waiting, cancel)
 	stream, err := h.api.SubscribeActorEventsAlpha1(ctx, grpc.WaitForReady(true),
 		grpc.MaxCallRecvMsgSize(maxMessage+streamMargin))
 	if err != nil {
