@@ -57,8 +57,7 @@ func newIndex(s *Server) ([]byte, error) {
 		body, _ := encodeJSON(exampleOf(p.registry, p.schema)) // it came from JSON or from tags: it cannot fail
 		x.Commands = append(x.Commands, indexCommand{
 			Name: c.Name, Doc: c.Doc, Entity: c.Decision.Entity.Type, Parameters: schemaLink(p),
-			Example: fmt.Sprintf("curl -X POST %s -H 'Content-Type: application/json' -d %s",
-				quoted(host+"/commands/"+c.Name), quoted(string(body))),
+			Example: fmt.Sprintf("curl %s -d %s", quoted(host+"/commands/"+c.Name), quoted(string(body))),
 		})
 	}
 	return encodeJSON(x)
