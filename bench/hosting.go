@@ -44,10 +44,7 @@ func (h *hosting) awaitActors(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := h.sidecar.Invoke(ctx, baselineType, "awake", methodEmpty, nil)
-		if err == nil {
-			err = h.Begin(ctx)
-		}
+		err := h.tryActors(ctx)
 		if err == nil {
 			return nil
 		}
@@ -57,6 +54,16 @@ func (h *hosting) awaitActors(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// tryActors gives up early: a call that meets a change of placement can hang.
+func (h *hosting) tryActors(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if _, err := h.sidecar.Invoke(ctx, baselineType, "awake", methodEmpty, nil); err != nil {
+		return err
+	}
+	return h.Begin(ctx)
 }
 
 func (h *hosting) close(ctx context.Context) error {
