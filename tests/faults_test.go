@@ -67,9 +67,6 @@ func breaks(t *testing.T, replicas int, faults []fault) {
 		}
 		l.await(random.IntN(300))
 		f := faults[order[round%len(faults)]]
-		if f.name != "replica frozen" {
-			continue
-		}
 		t.Logf("%s after %d commands", f.name, l.count())
 		f.apply(t, b, random)
 	}

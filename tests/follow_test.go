@@ -2,7 +2,9 @@ package tests
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -31,43 +33,63 @@ type follower struct {
 // follow opens a stream at the replica whose turn it is. It ends with the test.
 func (b *bank) follow(t *testing.T, stream string, changes ...with) *follower {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url(stream), http.NoBody)
-	require.NoError(t, err)
-	query("follow", "true")(req)
-	for _, change := range changes {
-		change(req)
-	}
-	resp, err := (&http.Client{Transport: b.client.Transport}).Do(req) // it has no end that could be waited for
+	resp, err := b.openFollow(t.Context(), stream, changes...)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = resp.Body.Close() })
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
 	f := &follower{t: t, events: make(chan event)}
-	go f.read(resp)
+	go func() {
+		defer close(f.events)
+		readEvents(resp.Body, func(e event, id, kind string) bool {
+			if kind != "" || id != strconv.FormatUint(e.Sequence, 10) {
+				t.Errorf("kind %q, id %q: %+v", kind, id, e)
+			}
+			select {
+			case f.events <- e:
+				return true
+			case <-t.Context().Done():
+				return false
+			}
+		})
+	}()
 	return f
 }
 
-// read parses what comes. An id must be its event's sequence.
-func (f *follower) read(resp *http.Response) {
-	defer close(f.events)
-	var id string
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+// openFollow asks for a stream that is kept open until ctx ends.
+func (b *bank) openFollow(ctx context.Context, stream string, changes ...with) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.url(stream), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	query("follow", "true")(req)
+	for _, change := range changes {
+		change(req)
+	}
+	return (&http.Client{Transport: b.client.Transport}).Do(req) // it has no end that could be waited for
+}
+
+// readEvents parses server-sent events until there are no more, or each has
+// enough. An event of another kind than "" is none of the stream.
+func readEvents(body io.Reader, each func(e event, id, kind string) bool) {
+	var e event
+	var id, kind string
+	for lines := bufio.NewScanner(body); lines.Scan(); {
 		field, value, _ := strings.Cut(lines.Text(), ": ")
 		switch field {
 		case "id":
 			id = value
 		case "event":
-			f.t.Errorf("an event of the kind %q", value)
+			kind = value
 		case "data":
-			var e event
-			if err := json.Unmarshal([]byte(value), &e); err != nil || id != strconv.FormatUint(e.Sequence, 10) {
-				f.t.Errorf("id %q, data %q: %v", id, value, err)
+			e = event{}
+			if err := json.Unmarshal([]byte(value), &e); err != nil {
+				kind = err.Error()
 			}
-			select {
-			case f.events <- e:
-			case <-f.t.Context().Done():
+			if !each(e, id, kind) {
 				return
 			}
+			id, kind = "", ""
 		}
 	}
 }

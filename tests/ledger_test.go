@@ -42,9 +42,11 @@ type ledger struct {
 	bank atomic.Pointer[bank]
 	seed uint64
 
-	ending  chan struct{} // closed when no new command may be sent
-	clients sync.WaitGroup
-	wake    chan struct{} // gets a value when something was told, if it is empty
+	followed string        // the account that follower follows
+	follower *returning    // sees all of it
+	ending   chan struct{} // closed when no new command may be sent
+	clients  sync.WaitGroup
+	wake     chan struct{} // gets a value when something was told, if it is empty
 
 	mu       sync.Mutex
 	told     map[string]told
@@ -64,6 +66,8 @@ func newLedger(t *testing.T, b *bank, seed uint64, accounts, clients int) *ledge
 		opening = append(opening, l.opening(fmt.Sprintf("%d", i)))
 	}
 	l.settle(opening, l.bulk)
+	l.followed = l.accounts[0]
+	l.follower = l.follow(of(l.followed, "events"))
 	for c := range clients {
 		send, size := l.single, 1
 		if c%5 == 4 {
@@ -119,10 +123,10 @@ func (l *ledger) movement(random *rand.Rand, name string) line {
 	return line{Command: command, ID: id, Parameters: params{"account": key, "amount": 1 + random.IntN(100), "purpose": id}}
 }
 
-// settle sends lines until each has a definite answer.
+// settle sends lines until each has a definite answer, or the test has failed.
 func (l *ledger) settle(lines []line, send func([]line) []line) {
 	for began := time.Now(); ; {
-		if lines = send(lines); len(lines) == 0 {
+		if lines = send(lines); len(lines) == 0 || l.t.Failed() {
 			return
 		}
 		if time.Since(began) > definite {
@@ -305,6 +309,9 @@ func (l *ledger) check() {
 	for _, key := range slices.Sorted(maps.Keys(perAccount)) {
 		require.Equal(l.t, 1, occurrences(keys, key), "%s in the list of accounts", key)
 	}
+	events := b.events(l.t, of(l.followed, "events"))
+	eventually(l.t, "the follower has seen everything", func() bool { return l.follower.count() == len(events) })
+	require.Equal(l.t, events, l.follower.seen)
 	inParallel(slices.Collect(maps.Keys(perAccount)), func(key string) { l.checkAccount(b, key, perAccount[key]) })
 	inParallel(slices.Collect(maps.Values(l.told)), func(d told) { l.checkCommand(b, d) })
 	l.checkList(b)
@@ -397,6 +404,50 @@ func (l *ledger) checkList(b *bank) {
 			l.t.Errorf("%s is listed %d times", id, listed[id])
 		}
 	}
+}
+
+// returning follows a stream and, whenever that ends, comes back for the rest.
+type returning struct {
+	mu   sync.Mutex
+	seen []event
+}
+
+// follow sends a follower, who stays until the test ends.
+func (l *ledger) follow(stream string) *returning {
+	ctx, cancel := context.WithCancel(context.Background())
+	f, gone := &returning{}, make(chan struct{})
+	go func() {
+		defer close(gone)
+		for ; ctx.Err() == nil; time.Sleep(pause) {
+			resp, err := l.bank.Load().openFollow(ctx, stream, header("Last-Event-ID", fmt.Sprint(f.count())))
+			if err != nil {
+				continue
+			}
+			if resp.StatusCode == http.StatusOK {
+				readEvents(resp.Body, f.add)
+			}
+			_ = resp.Body.Close()
+		}
+	}()
+	l.t.Cleanup(func() { cancel(); <-gone })
+	return f
+}
+
+// add takes the next event; one of another kind says what keeps the bank from
+// going on.
+func (f *returning) add(e event, _, kind string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if kind == "" {
+		f.seen = append(f.seen, e)
+	}
+	return kind == ""
+}
+
+func (f *returning) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.seen)
 }
 
 func occurrences(in []string, s string) (n int) {
