@@ -55,6 +55,9 @@ func boxes(fold func(contents, filled) contents, options ...es.EventOption) *cat
 		es.NewCommand("fill", es.Decide("fill", fill.on, held, func(_ contents, c es.Call[fill]) (es.Events, es.None, error) {
 			return es.Events{filled{c.In.Text}}, es.None{}, nil
 		})),
+		es.NewCommand("refill", es.Decide("refill", fill.on, held, func(_ contents, c es.Call[fill]) (es.Events, es.None, error) {
+			return es.Events{filled{c.In.Text}}, es.None{}, nil
+		}).MustExist()),
 		es.NewCommand("tell", es.Decide("tell", fill.on, held, func(_ contents, c es.Call[fill]) (es.Events, string, error) {
 			return nil, strings.Repeat("x", c.In.Size), nil
 		})),

@@ -93,7 +93,7 @@ func TestAPastIsNotLoadedTooEarly(t *testing.T) {
 				return noon.Add(time.Duration(clocks[i].Load()) * time.Second)
 			}})
 			require.NoError(t, err)
-			defer owners[i].Close()
+			t.Cleanup(owners[i].Close)
 		}
 		a, b := owners[0], owners[1]
 		do(t, a, cmd("put", "c1", "a", 5))
@@ -142,4 +142,21 @@ func TestAPastIsNotLoadedTooEarly(t *testing.T) {
 		})
 		wait.Wait()
 	})
+}
+
+func TestProgressIsOfOneCommandAndAsOfAMoment(t *testing.T) {
+	s := newSystem(t, stream.NewMemory())
+	before := time.Now().Add(-time.Second)
+	do(t, s, cmd("put", "c1", "a", 5))
+	_, err := s.Progress(t.Context(), "shop.take", "c1", nil)
+	require.Equal(t, catalog.NotFound, codeOf(err), "the id is of another command")
+	_, err = s.Progress(t.Context(), "shop.put", "c1", &before)
+	require.Equal(t, catalog.NotFound, codeOf(err), "it did not exist yet")
+	now := time.Now()
+	p, err := s.Progress(t.Context(), "shop.put", "c1", &now)
+	require.NoError(t, err)
+	require.Equal(t, "completed", p.Status)
+	later := now.Add(time.Hour)
+	_, err = s.Progress(t.Context(), "shop.put", "c1", &later)
+	require.Equal(t, catalog.Invalid, codeOf(err))
 }

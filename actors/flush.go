@@ -204,6 +204,9 @@ func (f *flusher) insert(ctx context.Context, j *journal, entries []stream.Entry
 // write inserts entries at once, or one by one where they cannot be of several
 // partitions: then nothing relies on their being written together.
 func (f *flusher) write(ctx context.Context, entries []stream.Entry) error {
+	if len(entries) == 0 { // the rest of groups that have none
+		return nil
+	}
 	if f.store.Traits().Across {
 		return f.store.Insert(ctx, entries)
 	}

@@ -186,3 +186,108 @@ func TestACallEndsInTime(t *testing.T) {
 		s.Close()
 	})
 }
+
+// fits fails the test where entries would not go through the sidecar as one
+// transaction.
+func fits(t *testing.T, entries []stream.Entry) error {
+	size, keys := 0, map[string]bool{}
+	for _, e := range entries {
+		size += len(e.Key) + len(e.Value) + 32
+		keys[e.Key] = true
+	}
+	if size > 4<<20-64<<10 || len(keys) < len(entries) {
+		t.Errorf("an insert of %d entries, %d keys, %d bytes", len(entries), len(keys), size)
+	}
+	return nil
+}
+
+func TestATurnHoldsNoMoreThanFits(t *testing.T) {
+	store := stream.NewMemory()
+	s := boxSystem(t, store, boxes(last))
+	var commands []actors.Command
+	for i := range 60 {
+		commands = append(commands, boxCmd("tell", fmt.Sprint("c", i), "a", "", 200_000))
+	}
+	_, errs := coalesced(t, s, store, boxCmd("fill", "first", "a", "x", 0), commands...)
+	require.NoError(t, errors.Join(errs...))
+}
+
+// gathered holds the one flusher of a system while commands for existing
+// entities gather, then fails the next failures inserts, and counts the inserts.
+func gathered(t *testing.T, store *stream.Memory, d *catalog.Domain, failures int, commands ...actors.Command) (inserts int, errs []error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := actors.New([]*catalog.Domain{d}, store, nil, actors.Config{Flushers: 1})
+		require.NoError(t, err)
+		defer s.Close()
+		for i, c := range commands {
+			c.ID = fmt.Sprint("before", i)
+			do(t, s, c)
+		}
+		hold, first := make(chan struct{}), true
+		store.SetHooks(stream.Hooks{BeforeInsert: func(entries []stream.Entry) error {
+			if first {
+				first = false
+				<-hold
+				return nil
+			}
+			if len(entries) > store.Traits().MaxOps {
+				t.Errorf("an insert of %d entries", len(entries))
+			}
+			if inserts++; inserts <= failures {
+				return errStore
+			}
+			return fits(t, entries)
+		}})
+		errs = make([]error, len(commands))
+		var wait sync.WaitGroup
+		blocker := commands[0]
+		blocker.ID = "blocker"
+		wait.Go(func() { do(t, s, blocker) })
+		synctest.Wait()
+		for i, c := range commands {
+			wait.Go(func() { _, errs[i] = s.Do(context.Background(), c) })
+			synctest.Wait()
+		}
+		close(hold)
+		wait.Wait()
+		store.SetHooks(stream.Hooks{})
+	})
+	return inserts, errs
+}
+
+func TestAFlushHoldsNoMoreThanFits(t *testing.T) {
+	t.Run("bytes", func(t *testing.T) {
+		var commands []actors.Command
+		for i := range 20 {
+			commands = append(commands, boxCmd("fill", fmt.Sprint("c", i), fmt.Sprint(i), strings.Repeat("x", 300_000), 0))
+		}
+		_, errs := gathered(t, stream.NewMemory(), boxes(last), 0, commands...)
+		require.NoError(t, errors.Join(errs...))
+	})
+	t.Run("keys", func(t *testing.T) {
+		var commands []actors.Command
+		for i := range 20 {
+			commands = append(commands, cmd("put", fmt.Sprint("c", i), fmt.Sprint(i), 1))
+		}
+		_, errs := gathered(t, stream.NewMemoryLike(stream.Traits{Rollback: true, Across: true, MaxOps: 10}), domain(), 0, commands...)
+		require.NoError(t, errors.Join(errs...))
+	})
+	t.Run("one key once", func(t *testing.T) {
+		_, errs := gathered(t, stream.NewMemory(), domain(), 0, cmd("put", "other", "a", 1), cmd("put", "c1", "b", 1), cmd("put", "c1", "c", 1))
+		require.NoError(t, errs[0])
+		require.NoError(t, errs[1])
+		require.Equal(t, catalog.Conflict, codeOf(errs[2]))
+	})
+}
+
+// A flush that failed is sent again as one.
+func TestAFlushThatFailedIsSentAgainWhole(t *testing.T) {
+	var commands []actors.Command
+	for i := range 20 {
+		commands = append(commands, cmd("put", fmt.Sprint("c", i), fmt.Sprint(i), 1))
+	}
+	inserts, errs := gathered(t, stream.NewMemory(), domain(), 1, commands...)
+	require.NoError(t, errors.Join(errs...))
+	require.Less(t, inserts, 5)
+}

@@ -22,9 +22,9 @@ func coalesced(t *testing.T, s *actors.System, store *stream.Memory, first actor
 	t.Helper()
 	hold, held := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	store.SetHooks(stream.Hooks{BeforeInsert: func([]stream.Entry) error {
+	store.SetHooks(stream.Hooks{BeforeInsert: func(entries []stream.Entry) error {
 		once.Do(func() { close(held); <-hold })
-		return nil
+		return fits(t, entries)
 	}})
 	answers, errs := make([]actors.Answer, len(commands)), make([]error, len(commands))
 	var wait sync.WaitGroup
