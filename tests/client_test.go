@@ -37,6 +37,7 @@ func startBank(t *testing.T, o servers.StackOptions) *bank {
 	require.NoError(t, err)
 	o.App = []string{path}
 	stack := servers.ForTest[*servers.Stack](t)(servers.StartStack(o))
+	t.Logf("the stack is in %s", stack.Dir())
 	client := &http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	t.Cleanup(client.CloseIdleConnections)
 	return &bank{Stack: stack, client: client}

@@ -60,7 +60,10 @@ func fixed(o servers.StackOptions) func(*testing.T) servers.StackOptions {
 
 func onPostgres(t *testing.T) servers.StackOptions {
 	t.Helper()
-	server := servers.ForTest[*servers.Postgres](t)(servers.StartPostgres())
+	return withPostgres(servers.ForTest[*servers.Postgres](t)(servers.StartPostgres()))
+}
+
+func withPostgres(server *servers.Postgres) servers.StackOptions {
 	return servers.StackOptions{Components: "postgres", Env: []string{"LONGRUN_POSTGRES=" + server.DSN}}
 }
 

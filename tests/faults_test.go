@@ -53,10 +53,11 @@ var faultsOfReplicas = []fault{
 }
 
 func breaks(t *testing.T, replicas int, faults []fault) {
+	o, more := faultStore(t)
+	faults = slices.Concat(faults, more)
 	rounds, seed := number(t, "LONGRUN_FAULT_ROUNDS", len(faults)), uint64(number(t, "LONGRUN_FAULT_SEED", rand.Int()))
 	t.Logf("LONGRUN_FAULT_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	o := faultStore(t)
 	o.Replicas, o.Args = replicas, []string{"--restart"}
 	b := startBank(t, o)
 	l := newLedger(t, b, seed, 50, 10)
@@ -86,17 +87,21 @@ func number(t *testing.T, name string, absent int) int {
 	return n
 }
 
-// faultStore is the store of the banks that are broken.
-func faultStore(t *testing.T) servers.StackOptions {
+// faultStore is the store of the banks that are broken, and the faults that it
+// has itself.
+func faultStore(t *testing.T) (servers.StackOptions, []fault) {
 	t.Helper()
 	switch store := os.Getenv("LONGRUN_FAULT_STORE"); store {
 	case "", "sqlite":
-		return servers.StackOptions{}
+		return servers.StackOptions{}, nil
 	case "postgres":
-		return onPostgres(t)
+		server := servers.ForTest[*servers.Postgres](t)(servers.StartPostgres())
+		return withPostgres(server), []fault{
+			{"connections to PostgreSQL broken", func(t *testing.T, _ *bank, _ *rand.Rand) { endBackends(t, server) }},
+		}
 	default:
 		require.Fail(t, "LONGRUN_FAULT_STORE is neither sqlite nor postgres", store)
-		return servers.StackOptions{}
+		return servers.StackOptions{}, nil
 	}
 }
 

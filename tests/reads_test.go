@@ -23,8 +23,8 @@ var readJourneys = []journey{
 
 func asOf(at time.Time) with { return query("asOf", at.Format(time.RFC3339Nano)) }
 
-// account with three commits: opened with a limit (2 events), a deposit of 10, a
-// withdrawal of 25.
+// history makes an account of three commits: opened with a limit (2 events), a
+// deposit of 10, a withdrawal of 25.
 func (b *bank) history(t *testing.T) (key string, events []event) {
 	t.Helper()
 	key = b.account(t, 10, 50)
