@@ -51,10 +51,17 @@ func TestStoresThatCanDoLittle(t *testing.T) {
 	}
 }
 
-// On a store without rollback nothing is written before it is known that the
-// command was not given before.
+// On a store without rollback, or without transactions over several streams,
+// nothing is written before it is known that the command was not given before.
 func TestWithoutRollbackARepeatIsLookedForFirst(t *testing.T) {
-	store := stream.NewMemoryLike(stream.Traits{Name: "redis", Across: true, MaxOps: 500})
+	for _, traits := range []stream.Traits{{Name: "redis", Across: true, MaxOps: 500}, {Name: "cosmosdb", Rollback: true, MaxOps: 100}} {
+		t.Run(traits.Name, func(t *testing.T) { lookedForFirst(t, traits) })
+	}
+}
+
+func lookedForFirst(t *testing.T, traits stream.Traits) {
+	t.Helper()
+	store := stream.NewMemoryLike(traits)
 	s := newSystem(t, store)
 	do(t, s, cmd("put", "c0", "a", 1))
 	for i := range 300 { // more than an entity remembers
