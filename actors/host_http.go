@@ -62,7 +62,7 @@ func (h *httpHost) stop(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("actor calls are still in flight: %w", err), h.server.Close())
 	}
-	<-h.served
+	<-h.served //nolint:errcheck // the server was shut down: http.ErrServerClosed
 	<-h.watched
 	return err
 }
