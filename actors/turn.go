@@ -184,7 +184,6 @@ func (s *System) runTurn(ctx context.Context, e *entity, calls []*call) (rest []
 			}
 			return rest
 		case again:
-			e.drop()
 			s.metrics.fenced.Inc()
 			continue
 		}
@@ -357,7 +356,8 @@ func (s *System) take(e *entity, t *turn, k *call, out catalog.Outcome) *catalog
 }
 
 // commit writes a turn and resolves it. again says that it must be decided
-// anew: another owner was faster, or a command had been given before.
+// anew: another owner was faster, or a command had been given before. The entity
+// is dropped then if what is in memory is not what its stream says.
 func (s *System) commit(ctx context.Context, e *entity, t *turn) (again bool, err error) {
 	if len(t.decided) == 0 {
 		return false, nil
@@ -365,6 +365,9 @@ func (s *System) commit(ctx context.Context, e *entity, t *turn) (again bool, er
 	if len(t.appends) == 0 {
 		// Nothing fences a turn that only refuses: look whether we still own it.
 		newer, err := s.reader.Exists(ctx, e.id, e.tail.Number+1)
+		if newer {
+			e.drop()
+		}
 		if err != nil || newer {
 			return newer, err
 		}
@@ -414,6 +417,9 @@ func (s *System) write(ctx context.Context, e *entity, t *turn) (again bool, err
 		return false, o.err
 	}
 	if !o.landed {
+		if len(t.appends) > 0 { // the folds hold them
+			e.drop()
+		}
 		for i, value := range o.taken {
 			if i >= offset {
 				s.answerFrom(t.records[i-offset].call, value)
