@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -22,75 +22,68 @@ const (
 )
 
 // openMemory measures the resident memory of this process, after a collection,
-// when so many accounts of 20 events are open. All but the last event are in
-// the store already; a deposit opens the account and adds the last, so that in
-// memory is what a command needs.
+// when so many accounts of 20 events are open. They are written to the store
+// and opened from there.
 func openMemory(ctx context.Context, l *lab) (measured, error) {
-	if err := l.unhost(ctx); err != nil {
-		return measured{}, err
-	}
-	set, err := l.accounts(ctx, openAccounts, accountEvents-1)
-	if err != nil {
-		return measured{}, err
-	}
-	registry := prometheus.NewRegistry()
-	system, err := alone(l.state, bank.Domain(), actors.Config{MaxOpen: 2 * openAccounts, Metrics: registry})
-	if err != nil {
-		return measured{}, err
-	}
-	defer system.Close()
-	err = all(ctx, inFlight, openAccounts, func(ctx context.Context, n uint64) error {
-		answer, err := system.Do(ctx, set[n].command("bank.deposit-money", newID()))
-		if err == nil && answer.Sequence != accountEvents {
-			err = fmt.Errorf("%s is at sequence %d", answer.Key, answer.Sequence)
+	var m measured
+	err := l.opened(ctx, openAccounts, accountEvents, 2*openAccounts, func(open float64) error {
+		if open < openAccounts {
+			return fmt.Errorf("only %.0f entities are open", open)
 		}
+		debug.FreeOSMemory()
+		bytes, err := resident()
+		m.value = float64(bytes) / (1 << 20)
 		return err
 	})
-	if err != nil {
-		return measured{}, err
-	}
-	debug.FreeOSMemory()
-	bytes, err := resident()
-	open, errOpen := entitiesOpen(registry)
-	if errOpen != nil || open < openAccounts {
-		return measured{}, fmt.Errorf("only %.0f entities are open: %w", open, errOpen)
-	}
-	return measured{value: float64(bytes) / (1 << 20)}, err
+	return m, err
 }
 
 // openByDefault measures how many entities are open when more than the default
 // limit were asked for.
 func openByDefault(ctx context.Context, l *lab) (measured, error) {
-	const asked = 25_000
+	var m measured
+	err := l.opened(ctx, 25_000, 1, 0, func(open float64) error {
+		m.value = open
+		return nil
+	})
+	return m, err
+}
+
+// opened opens new accounts of so many events in a System of its own, and calls
+// look with how many are open then. A maxOpen of 0 is the default.
+func (l *lab) opened(ctx context.Context, n, events, maxOpen int, look func(open float64) error) error {
 	if err := l.unhost(ctx); err != nil {
-		return measured{}, err
+		return err
 	}
-	set, err := l.accounts(ctx, asked, 1)
+	accounts, err := l.accounts(ctx, n, events)
 	if err != nil {
-		return measured{}, err
+		return err
 	}
 	registry := prometheus.NewRegistry()
-	system, err := alone(l.state, bank.Domain(), actors.Config{Metrics: registry})
+	system, err := alone(l.state, bank.Domain(), actors.Config{MaxOpen: maxOpen, Metrics: registry})
 	if err != nil {
-		return measured{}, err
+		return err
 	}
 	defer system.Close()
-	err = all(ctx, inFlight, asked, func(ctx context.Context, n uint64) error {
-		_, err := system.Project(ctx, set[n].id, "balance", actors.At{})
+	err = all(ctx, inFlight, uint64(n), func(ctx context.Context, i uint64) error {
+		_, err := system.Project(ctx, accounts[i], "balance", actors.At{})
 		return err
 	})
 	if err != nil {
-		return measured{}, err
+		return err
 	}
 	open, err := entitiesOpen(registry)
-	return measured{value: open}, err
+	if err != nil {
+		return err
+	}
+	return look(open)
 }
 
-// accounts writes new accounts of so many events to the store, each in one
-// commit, and returns them as targets of a deposit.
-func (l *lab) accounts(ctx context.Context, n, events int) ([]target, error) {
+// accounts writes n new accounts of so many events to the store, each in one
+// commit.
+func (l *lab) accounts(ctx context.Context, n, events int) ([]stream.ID, error) {
 	prefix := newID()
-	set := make([]target, n)
+	set := make([]stream.ID, n)
 	var batch []stream.Entry
 	size := 0
 	flush := func() error {
@@ -99,13 +92,8 @@ func (l *lab) accounts(ctx context.Context, n, events int) ([]target, error) {
 		return err
 	}
 	for i := range set {
-		key := fmt.Sprintf("%s-%d", prefix, i)
-		params, err := json.Marshal(bank.Movement{Account: bank.AccountID(key), Amount: 100})
-		if err != nil {
-			return nil, err
-		}
-		set[i] = target{stream.ID{Type: accountType, Key: key}, params}
-		w := writer{id: set[i].id, event: movement}
+		set[i] = stream.ID{Type: accountType, Key: fmt.Sprintf("%s-%d", prefix, i)}
+		w := writer{id: set[i], event: movement}
 		entry, err := w.next(events)
 		if err != nil {
 			return nil, err
@@ -132,7 +120,7 @@ func entitiesOpen(registry *prometheus.Registry) (float64, error) {
 			return f.GetMetric()[0].GetGauge().GetValue(), nil
 		}
 	}
-	return 0, fmt.Errorf("no metric says how many entities are open")
+	return 0, errors.New("no metric says how many entities are open")
 }
 
 // resident is the memory of this process that is in RAM, in bytes.
