@@ -35,14 +35,18 @@ if [ ! -e $policy ]; then
 fi
 trap '[ -z "$ours" ] || $root rm -f $policy' EXIT
 
-export DEBIAN_FRONTEND=noninteractive
-$root apt-get -qq update
-# shellcheck disable=SC2086 # several packages
-$root apt-get -qq install -y --no-install-recommends $missing </dev/null
+quiet() { # shows what a command says only if it fails
+	said=$("$@" 2>&1 </dev/null) || {
+		printf '%s\n' "$said" >&2
+		exit 1
+	}
+}
 
-if command -v systemctl >/dev/null 2>&1; then
-	for service in $missing; do
-		$root systemctl --quiet disable "$service" >/dev/null 2>&1 || true # not where systemd does not run
-	done
-fi
-echo "Installed:$missing. No server was started."
+echo "Installing$missing with apt-get."
+quiet $root apt-get update
+# shellcheck disable=SC2086 # several packages
+quiet $root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+for service in $missing; do
+	quiet $root update-rc.d "$service" disable
+done
+echo "Installed. No server was started."
