@@ -58,29 +58,34 @@ func (s *StateStore) Insert(ctx context.Context, entries []stream.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	items := make([]*commonpb.StateItem, len(entries))
-	for i, e := range entries {
-		items[i] = &commonpb.StateItem{
-			Key:      e.Key,
-			Value:    e.Value,
-			Options:  insertIfAbsent,
-			Metadata: s.kind.partition(e.Partition),
-		}
-	}
+	items := s.items(entries, insertIfAbsent)
 	if len(items) == 1 || !s.kind.transactions {
 		return s.save(ctx, items...)
 	}
 	return s.transact(ctx, items, s.kind.partition(entries[0].Partition))
 }
 
-// Put overwrites.
-func (s *StateStore) Put(ctx context.Context, key string, value []byte) error {
-	return s.save(ctx, &commonpb.StateItem{
-		Key:      key,
-		Value:    value,
-		Options:  overwrite,
-		Metadata: s.kind.partition(partitionOf(key)),
-	})
+// Put overwrites: in one transaction where that can be, since a store that
+// flushes each write to disk by itself is held up by every one.
+func (s *StateStore) Put(ctx context.Context, hints ...stream.Entry) error {
+	items := s.items(hints, overwrite)
+	if len(items) > 1 && s.kind.transactions && s.kind.Across {
+		return s.transact(ctx, items, nil)
+	}
+	return s.save(ctx, items...)
+}
+
+func (s *StateStore) items(entries []stream.Entry, options *commonpb.StateOptions) []*commonpb.StateItem {
+	items := make([]*commonpb.StateItem, len(entries))
+	for i, e := range entries {
+		items[i] = &commonpb.StateItem{
+			Key:      e.Key,
+			Value:    e.Value,
+			Options:  options,
+			Metadata: s.kind.partition(e.Partition),
+		}
+	}
+	return items
 }
 
 // First-write without an ETag means: insert if absent.

@@ -86,7 +86,7 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 	}
 	s.heads = newHeadWriter(store, cfg.Log)
 	s.flusher = newFlusher(store, s.journals, cfg.Log, s.metrics)
-	s.host = newHost(cfg.MaxOpen, sidecar == nil, s.letGo)
+	s.host = newHost(cfg.MaxOpen, sidecar == nil, func(e *entity) { s.letGo(e) })
 	s.lanes = newLanes(s.send)
 	return s, nil
 }
@@ -115,10 +115,10 @@ func (s *System) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), headTime)
 	defer cancel()
 	for _, e := range s.host.close() {
-		if !s.heads.awaitRoom(ctx) {
-			break
+		if !s.letGo(e) && ctx.Err() == nil {
+			s.heads.write(ctx)
+			s.letGo(e)
 		}
-		s.letGo(e)
 	}
 	s.heads.close()
 }
@@ -135,19 +135,24 @@ func (s *System) registerKey(ctx context.Context, id stream.ID) error {
 	return err
 }
 
-// letGo is told of an entity that leaves memory.
-func (s *System) letGo(e *entity) {
-	if e.open && e.tail.Number >= e.headAt+headIdle {
-		s.writeHead(e)
-	}
+// letGo is told of an entity that leaves memory. It is false if a head should
+// have been written, and there was no room for it.
+func (s *System) letGo(e *entity) bool {
+	return !e.open || e.tail.Number < e.headAt+headIdle || s.writeHead(e)
 }
 
-// writeHead writes a hint of where the entity stands, without waiting for it.
-// The caller has the entity's turn, or the entity to itself.
-func (s *System) writeHead(e *entity) {
-	if e.unknown == "" && s.heads.put(e.id.HeadKey(), e.head) {
-		e.headAt = e.tail.Number
+// writeHead writes a hint of where the entity stands, without waiting for it;
+// false if there is no room for one. The caller has the entity's turn, or the
+// entity to itself.
+func (s *System) writeHead(e *entity) bool {
+	if e.unknown != "" {
+		return true
 	}
+	if !s.heads.put(e.id, e.head) {
+		return false
+	}
+	e.headAt = e.tail.Number
+	return true
 }
 
 // Types are the actor types that a System hosts.

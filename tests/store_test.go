@@ -97,7 +97,7 @@ func keepsBytes(t *testing.T, store stream.Store) {
 		require.NoError(t, store.Insert(t.Context(), []stream.Entry{alone}))
 		put := stream.ID{Type: "test", Key: fmt.Sprintf("put-%d", i)}.HeadKey()
 		for _, value := range []string{"before", v} {
-			require.NoError(t, store.Put(t.Context(), put, []byte(value)))
+			require.NoError(t, store.Put(t.Context(), stream.Entry{Key: put, Value: []byte(value)}))
 		}
 		e := entry(fmt.Sprintf("together-%d", i), 1, v)
 		together = append(together, e)

@@ -168,7 +168,7 @@ func TestReadHead(t *testing.T) {
 	require.Equal(t, &head, got)
 	require.Equal(t, 1, calls)
 
-	require.NoError(t, w.store.Put(context.Background(), account.HeadKey(), []byte("nonsense")))
+	require.NoError(t, w.store.Put(context.Background(), Entry{Key: account.HeadKey(), Value: []byte("nonsense")}))
 	got, err = w.reader().Head(context.Background(), account)
 	require.NoError(t, err)
 	require.Nil(t, got)

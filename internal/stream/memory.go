@@ -162,14 +162,17 @@ func (m *Memory) Read(ctx context.Context, keys []string) ([][]byte, error) {
 }
 
 // Put implements Store.
-func (m *Memory) Put(ctx context.Context, key string, value []byte) error {
+func (m *Memory) Put(ctx context.Context, hints ...Entry) error {
 	m.mu.Lock()
 	m.calls.Put++
 	hooks := m.hooks
 	m.mu.Unlock()
 
-	if hooks.BeforePut != nil {
-		if err := hooks.BeforePut(key); err != nil {
+	for _, e := range hints {
+		if hooks.BeforePut == nil {
+			break
+		}
+		if err := hooks.BeforePut(e.Key); err != nil {
 			return err
 		}
 	}
@@ -178,7 +181,9 @@ func (m *Memory) Put(ctx context.Context, key string, value []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.values[key] = present(value)
+	for _, e := range hints {
+		m.values[e.Key] = present(e.Value)
+	}
 	return nil
 }
 

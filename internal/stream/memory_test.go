@@ -29,7 +29,7 @@ func TestMemoryHooks(t *testing.T) {
 	require.True(t, present(m), "it failed after it wrote")
 
 	m.SetHooks(Hooks{BeforePut: func(string) error { return errStore }})
-	require.ErrorIs(t, m.Put(ctx, "a", nil), errStore)
+	require.ErrorIs(t, m.Put(ctx, Entry{Key: "a", Value: nil}), errStore)
 
 	m.Delete("a")
 	m.SetHooks(Hooks{BeforeInsert: func([]Entry) error { // a rival is faster
@@ -47,7 +47,7 @@ func TestMemoryCountsCalls(t *testing.T) {
 	require.Error(t, m.Insert(ctx, []Entry{{Key: "a"}}))
 	_, err := m.Read(ctx, []string{"a", "b"})
 	require.NoError(t, err)
-	require.NoError(t, m.Put(ctx, "b", nil))
+	require.NoError(t, m.Put(ctx, Entry{Key: "b", Value: nil}))
 	require.Equal(t, Calls{Insert: 2, Read: 1, Put: 1, Keys: 2}, m.Calls())
 }
 

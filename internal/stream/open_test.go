@@ -133,7 +133,7 @@ func TestOpenIgnoresADamagedHead(t *testing.T) {
 	head := w.head()
 	b := head.Encode()
 	b[len(b)/2] ^= 1
-	require.NoError(t, w.store.Put(context.Background(), account.HeadKey(), b))
+	require.NoError(t, w.store.Put(context.Background(), Entry{Key: account.HeadKey(), Value: b}))
 	o := open(w, true)
 	require.NoError(t, o.err)
 	require.Empty(t, o.heads)

@@ -202,7 +202,7 @@ func TestARewrittenCommitIsNoticed(t *testing.T) {
 	forged := w.next(deposit("mine", 1))
 	w.ones(3)
 	forged.Appends[0].Events[0].Data = []byte(`{"amount":1000000}`)
-	require.NoError(t, w.store.Put(context.Background(), account.CommitKey(3), forged.Encode()))
+	require.NoError(t, w.store.Put(context.Background(), Entry{Key: account.CommitKey(3), Value: forged.Encode()}))
 	got, err := collect(w.reader().Commits(context.Background(), account, 1, 0))
 	requireCorrupt(t, err, account, 4)
 	require.Equal(t, numbers(1, 3), got)
@@ -215,14 +215,14 @@ func TestDamagedAndMisplacedCommitsAreRefused(t *testing.T) {
 		spoil func(*writer)
 	}{
 		{"a flipped bit", func(w *writer) { w.damage(3) }},
-		{"an empty value", func(w *writer) { _ = w.store.Put(ctx, account.CommitKey(3), nil) }},
+		{"an empty value", func(w *writer) { _ = w.store.Put(ctx, Entry{Key: account.CommitKey(3), Value: nil}) }},
 		{"another commit of the stream", func(w *writer) {
 			values, _ := w.store.Read(ctx, []string{account.CommitKey(4)})
-			_ = w.store.Put(ctx, account.CommitKey(3), values[0])
+			_ = w.store.Put(ctx, Entry{Key: account.CommitKey(3), Value: values[0]})
 		}},
 		{"a commit of another stream", func(w *writer) {
 			c := Commit{Stream: ID{Type: "bank.account", Key: "577"}, Number: 3, First: 3}
-			_ = w.store.Put(ctx, account.CommitKey(3), c.Encode())
+			_ = w.store.Put(ctx, Entry{Key: account.CommitKey(3), Value: c.Encode()})
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

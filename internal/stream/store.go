@@ -19,14 +19,15 @@ type Store interface {
 	// An answer too large for one message is fetched in parts.
 	Read(ctx context.Context, keys []string) ([][]byte, error)
 
-	// Put writes a hint: it overwrites, and may be lost.
-	Put(ctx context.Context, key string, value []byte) error
+	// Put writes hints, as many as an Insert may hold: it overwrites, and any of
+	// them may be lost.
+	Put(ctx context.Context, hints ...Entry) error
 
 	// Traits says what the store can do.
 	Traits() Traits
 }
 
-// Entry is one key to insert. Partition is the stream it belongs to, escaped:
+// Entry is one key to write. Partition is the stream it belongs to, escaped:
 // stores that are partitioned keep a stream together by it.
 type Entry struct {
 	Key       string

@@ -67,10 +67,10 @@ func TestVerifyNamesWhatIsWrong(t *testing.T) {
 		}, "commit 51: its first sequence", 50},
 		{"a rewritten commit", func(w *writer) {
 			c := Commit{Stream: account, Number: 20, First: 20, At: morning, Appends: []Append{deposit("mine", 1)}}
-			require.NoError(w.t, w.store.Put(ctx, account.CommitKey(20), c.Encode()))
+			require.NoError(w.t, w.store.Put(ctx, Entry{Key: account.CommitKey(20), Value: c.Encode()}))
 		}, "commit 20: it does not carry the hash", 19},
 		{"a damaged head", func(w *writer) {
-			require.NoError(w.t, w.store.Put(ctx, account.HeadKey(), []byte("nonsense")))
+			require.NoError(w.t, w.store.Put(ctx, Entry{Key: account.HeadKey(), Value: []byte("nonsense")}))
 		}, "head of bank.account/576: not a value of this kind", 50},
 		{"a head of a lost commit", func(w *writer) {
 			w.write(1)
@@ -130,7 +130,7 @@ func TestVerifyOfANewerFormat(t *testing.T) {
 		require.NoError(t, err)
 		b := values[0]
 		b[frameHead-1]++
-		require.NoError(t, w.store.Put(ctx, key, seal(b[:len(b)-frameTail])))
+		require.NoError(t, w.store.Put(ctx, Entry{Key: key, Value: seal(b[:len(b)-frameTail])}))
 	}
 	for _, key := range []string{account.CommitKey(2), account.HeadKey()} {
 		w := newWriter(t)

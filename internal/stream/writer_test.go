@@ -40,7 +40,7 @@ func (w *writer) next(appends ...Append) Commit {
 // put writes c, right or wrong, and goes on from it.
 func (w *writer) put(c Commit) Raw {
 	b := c.Encode()
-	require.NoError(w.t, w.store.Put(context.Background(), account.CommitKey(c.Number), b))
+	require.NoError(w.t, w.store.Put(context.Background(), Entry{Key: account.CommitKey(c.Number), Value: b}))
 	raw := Raw{Commit: c, Bytes: b, Hash: HashOf(b)}
 	w.tail = tailOf(&raw)
 	w.recent = Remember(w.recent, &c)
@@ -80,7 +80,7 @@ func (w *writer) head() Head {
 }
 
 func (w *writer) putHead(h Head) {
-	require.NoError(w.t, w.store.Put(context.Background(), account.HeadKey(), h.Encode()))
+	require.NoError(w.t, w.store.Put(context.Background(), Entry{Key: account.HeadKey(), Value: h.Encode()}))
 }
 
 // damage flips a bit in the middle of commit n.
@@ -89,7 +89,7 @@ func (w *writer) damage(n uint64) {
 	values, err := w.store.Read(context.Background(), []string{key})
 	require.NoError(w.t, err)
 	values[0][len(values[0])/2] ^= 1
-	require.NoError(w.t, w.store.Put(context.Background(), key, values[0]))
+	require.NoError(w.t, w.store.Put(context.Background(), Entry{Key: key, Value: values[0]}))
 }
 
 // calls counts the store's reads that f makes.

@@ -40,7 +40,7 @@ func (s *suite) aStream() {
 		recent = stream.Remember(recent, &c)
 		if n == 100 {
 			head := stream.Head{Number: n, Hash: last.Hash, Last: last.Last, At: last.At, Recent: recent}
-			require.NoError(s, s.Put(s.ctx, id.HeadKey(), head.Encode()))
+			require.NoError(s, s.Put(s.ctx, stream.Entry{Key: id.HeadKey(), Value: head.Encode()}))
 		}
 	}
 

@@ -44,7 +44,7 @@ func (s *suite) opaqueValues() {
 		s.insert(e)
 		s.same(value, s.read(e)[0], name)
 
-		require.NoError(s, s.Put(s.ctx, id.HeadKey(), value), name)
+		require.NoError(s, s.Put(s.ctx, stream.Entry{Key: id.HeadKey(), Value: value}), name)
 		s.same(value, s.readKeys([]string{id.HeadKey()})[0], name)
 	}
 }
@@ -126,7 +126,7 @@ func (s *suite) readLarge() {
 func (s *suite) put() {
 	id := fresh()
 	for _, value := range []string{"first", "second, longer", "", "third"} {
-		require.NoError(s, s.Put(s.ctx, id.HeadKey(), []byte(value)))
+		require.NoError(s, s.Put(s.ctx, stream.Entry{Key: id.HeadKey(), Value: []byte(value)}))
 		s.same([]byte(value), s.readKeys([]string{id.HeadKey()})[0], id.HeadKey())
 	}
 	s.lacks(entry(id, 1, nil))
@@ -143,6 +143,6 @@ func (s *suite) cancelled() {
 	require.Error(s, s.Insert(ctx, []stream.Entry{entry(id, 1, []byte("x"))}))
 	_, err := s.Read(ctx, []string{id.CommitKey(1)})
 	require.Error(s, err)
-	require.Error(s, s.Put(ctx, id.HeadKey(), []byte("x")))
+	require.Error(s, s.Put(ctx, stream.Entry{Key: id.HeadKey(), Value: []byte("x")}))
 	require.Less(s, time.Since(began), 5*time.Second)
 }
