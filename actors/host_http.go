@@ -56,6 +56,9 @@ func startHTTPHost(conn *grpc.ClientConn, cfg SidecarConfig, handler Handler) (*
 
 func (h *httpHost) up() bool { return h.asked.Load() }
 
+// renew does nothing: a sidecar asks for the actor types once.
+func (h *httpHost) renew() {}
+
 func (h *httpHost) stop(ctx context.Context) error {
 	err := h.server.Shutdown(ctx)
 	h.cancel()

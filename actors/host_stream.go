@@ -76,6 +76,15 @@ func (h *streamHost) setLive(s *actorStream) {
 	h.live = s
 }
 
+// renew ends the stream, so that run subscribes again.
+func (h *streamHost) renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.live != nil {
+		h.live.cancel()
+	}
+}
+
 func (h *streamHost) stop(ctx context.Context) error {
 	defer func() {
 		h.cancel()

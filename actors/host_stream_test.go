@@ -106,6 +106,34 @@ func TestStreamStopGivesUp(t *testing.T) {
 	require.ErrorIs(t, <-stopped, context.Canceled)
 }
 
+// A sidecar that lets no actor call through is given up as a host and taken
+// again: a change of hosts is what frees it.
+func TestStreamIsRenewedWhenNoCallComesThrough(t *testing.T) {
+	dapr, sidecar := fakeSidecar(t)
+	sidecar.stall.after = 100 * time.Millisecond
+	handler := &fakeHandler{}
+	stop, err := sidecar.Host(t.Context(), HostStream, handler)
+	require.NoError(t, err)
+	dapr.next(t)
+	invoke := func(method string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+		defer cancel()
+		_, err := sidecar.Invoke(ctx, "fake", "a", method, nil)
+		return err
+	}
+	for range 3 {
+		require.Equal(t, codes.DeadlineExceeded, status.Code(invoke("hang")))
+		require.NoError(t, invoke("m"), "one that comes through is enough")
+	}
+	require.Zero(t, handler.lost.Load())
+	for range 2 {
+		require.Equal(t, codes.DeadlineExceeded, status.Code(invoke("hang")))
+	}
+	require.Equal(t, "answer", dapr.next(t).call(t, "m"))
+	require.EqualValues(t, 1, handler.lost.Load())
+	require.NoError(t, stop(t.Context()))
+}
+
 // fakeHandler has one actor type.
 type fakeHandler struct{ lost atomic.Int32 }
 
@@ -180,6 +208,15 @@ func (d *fakeDapr) GetMetadata(context.Context, *pb.GetMetadataRequest) (*pb.Get
 		RuntimeVersion: "1.18.3",
 		ActorRuntime:   &pb.ActorRuntime{HostReady: true, ActiveActors: d.hosted},
 	}, nil
+}
+
+// InvokeActor answers, unless it is to hang.
+func (d *fakeDapr) InvokeActor(ctx context.Context, r *pb.InvokeActorRequest) (*pb.InvokeActorResponse, error) {
+	if r.GetMethod() == "hang" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &pb.InvokeActorResponse{}, nil
 }
 
 func (d *fakeDapr) SubscribeActorEventsAlpha1(stream pb.Dapr_SubscribeActorEventsAlpha1Server) error {

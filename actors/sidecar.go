@@ -41,6 +41,8 @@ type Sidecar struct {
 	sdk  dapr.Client
 	api  pb.DaprClient
 
+	stall stall
+
 	mu   sync.Mutex
 	host hosting // nil while nothing is hosted
 }
@@ -64,7 +66,7 @@ func Connect(ctx context.Context, cfg SidecarConfig) (*Sidecar, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sidecar at %s: %w", cfg.Endpoint, err)
 	}
-	s := &Sidecar{cfg: cfg, conn: conn, sdk: dapr.NewClientWithConnection(conn)}
+	s := &Sidecar{cfg: cfg, conn: conn, sdk: dapr.NewClientWithConnection(conn), stall: stall{after: cfg.StallTimeout}}
 	s.api = s.sdk.GrpcClient()
 
 	ctx, cancel := context.WithTimeout(ctx, cfg.StartTimeout)
@@ -102,16 +104,30 @@ func (s *Sidecar) Close() error { return s.conn.Close() }
 func (s *Sidecar) Invoke(ctx context.Context, actorType, actorID, method string, payload []byte) ([]byte, error) {
 	ctx, cancel := withDeadline(ctx, s.cfg.CallTimeout)
 	defer cancel()
+	began := time.Now()
 	answer, err := s.api.InvokeActor(ctx, &pb.InvokeActorRequest{
 		ActorType: actorType,
 		ActorId:   actorID,
 		Method:    method,
 		Data:      payload,
 	})
+	if s.stall.saw(began, err) {
+		s.renew()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("actor %s/%s, %s: %w", actorType, actorID, method, err)
 	}
 	return answer.GetData(), nil
+}
+
+// renew makes this process a new host of its actor types (see stall).
+func (s *Sidecar) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.host != nil {
+		s.cfg.Log.Warn("no actor call comes through, hosting anew", "for", s.cfg.StallTimeout)
+		s.host.renew()
+	}
 }
 
 // Version is the version of the sidecar's runtime, such as "1.18.3", or "edge"

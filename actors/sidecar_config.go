@@ -50,6 +50,7 @@ type SidecarConfig struct {
 	DrainTimeout time.Duration
 
 	CallTimeout  time.Duration // of a call whose context has no deadline; default 10 s
+	StallTimeout time.Duration // how long every actor call may run out of time until actors are hosted anew; default 15 s
 	StartTimeout time.Duration // how long Connect waits; default 60 s
 	Log          *slog.Logger  // default slog.Default()
 }
@@ -85,6 +86,9 @@ func (c SidecarConfig) withDefaults() SidecarConfig {
 	}
 	if c.CallTimeout == 0 {
 		c.CallTimeout = 10 * time.Second
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = 15 * time.Second
 	}
 	if c.StartTimeout == 0 {
 		c.StartTimeout = time.Minute

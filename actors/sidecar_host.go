@@ -26,6 +26,8 @@ const streamSince = "v1.18.2"
 type hosting interface {
 	// up says whether calls can arrive.
 	up() bool
+	// renew gives the actors up and takes them again, where that can be done.
+	renew()
 	// stop lets no new call in, waits for those in flight to be answered, and
 	// ends hosting. When ctx ends it stops at once and returns its error.
 	stop(ctx context.Context) error
