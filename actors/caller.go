@@ -170,27 +170,55 @@ func (s *System) send(id stream.ID, batch []pending) {
 // sendAway carries a batch through the sidecar and answers it, except for those
 // whose answers did not fit: they are asked for again.
 func (s *System) sendAway(ctx context.Context, id stream.ID, batch []pending) (again []pending) {
-	commands := make([]Command, len(batch))
+	replies, err := s.callOwner(ctx, id, batch)
 	for i, p := range batch {
-		commands[i] = p.call.Command
-	}
-	replies, err := invoke[[]reply[Answer]](ctx, s, id, methodDo, commands)
-	if err == nil && len(replies) != len(batch) {
-		err = fmt.Errorf("%d answers to %d commands", len(replies), len(batch))
-	}
-	for i, p := range batch {
-		switch {
-		case err != nil:
+		if err != nil {
 			p.done(Answer{}, faultOf(err))
-		case replies[i].Again:
-			again = append(again, p)
-		case replies[i].Fault != nil:
-			p.done(replies[i].Value, replies[i].Fault)
-		default:
-			p.done(replies[i].Value, nil)
+			continue
 		}
+		r := &replies[i]
+		if r.Again {
+			again = append(again, p)
+			continue
+		}
+		answer := p.call.answer
+		answer.Status, answer.Sequence, answer.Result = r.Value.Status, r.Value.Sequence, r.Value.Result
+		if r.Fault != nil {
+			p.done(answer, r.Fault)
+			continue
+		}
+		p.done(answer, nil)
 	}
 	return again
+}
+
+// callOwner calls an entity's actor with a batch of commands: a reply to each.
+func (s *System) callOwner(ctx context.Context, id stream.ID, batch []pending) ([]reply[settled], error) {
+	size := 0
+	for _, p := range batch {
+		size += len(p.call.Params) + 256
+	}
+	message := newPacker(size)
+	message.number(uint64(len(batch)))
+	for _, p := range batch {
+		p.call.Command.pack(message)
+	}
+	data, err := s.invoke(ctx, id, methodDo, message.b)
+	if err != nil {
+		return nil, err
+	}
+	u := newUnpacker(data)
+	replies := make([]reply[settled], u.count())
+	for i := range replies {
+		replies[i] = unpackReply[settled](u)
+	}
+	if err := u.end(); err != nil {
+		return nil, fmt.Errorf("the answers of %s: %w", id, err)
+	}
+	if len(replies) != len(batch) {
+		return nil, fmt.Errorf("%d answers of %s to %d commands", len(replies), id, len(batch))
+	}
+	return replies, nil
 }
 
 func (k *call) result() (Answer, error) {
@@ -202,12 +230,7 @@ func (k *call) result() (Answer, error) {
 
 // invoke calls an entity's actor through the sidecar. A call that failed on the
 // way is tried again until ctx ends: what is asked for is known by its id.
-func invoke[T any](ctx context.Context, s *System, id stream.ID, method string, request any) (T, error) {
-	var answer T
-	payload, err := encode(request)
-	if err != nil {
-		return answer, err
-	}
+func (s *System) invoke(ctx context.Context, id stream.ID, method string, payload []byte) ([]byte, error) {
 	actorType, actorID := actorOf(id)
 	data, err := backoff.Retry(ctx, func() ([]byte, error) {
 		s.metrics.sidecarCalls.Inc()
@@ -216,8 +239,7 @@ func invoke[T any](ctx context.Context, s *System, id stream.ID, method string, 
 		InitialInterval: 20 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: time.Second,
 	}))
 	if err != nil {
-		return answer, fmt.Errorf("%s: %w", id, err)
+		return nil, fmt.Errorf("%s: %w", id, err)
 	}
-	err = json.Unmarshal(data, &answer)
-	return answer, err
+	return data, nil
 }

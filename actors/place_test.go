@@ -1,7 +1,6 @@
 package actors_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -98,15 +97,11 @@ func TestTheShortWay(t *testing.T) {
 // A call that came to the wrong entity changes nothing.
 func TestACommandAboutAnotherEntity(t *testing.T) {
 	s := newSystem(t, stream.NewMemory())
-	payload, err := json.Marshal([]actors.Command{cmd("put", "c1", "a", 1)})
+	answer, err := s.Invoke(t.Context(), "shop.till", "b", "do", actors.PackCommands(cmd("put", "c1", "a", 1)))
 	require.NoError(t, err)
-	answer, err := s.Invoke(t.Context(), "shop.till", "b", "do", payload)
+	faults, err := actors.UnpackFaults(answer)
 	require.NoError(t, err)
-	var replies []struct {
-		Fault *catalog.Fault `json:"fault"`
-	}
-	require.NoError(t, json.Unmarshal(answer, &replies))
-	require.Equal(t, catalog.Internal, replies[0].Fault.Code)
+	require.Equal(t, catalog.Internal, faults[0].Code)
 	for _, key := range []string{"a", "b"} {
 		_, err := s.Project(t.Context(), stream.ID{Type: "shop.till", Key: key}, "content", actors.At{})
 		require.Equal(t, catalog.NotFound, codeOf(err))

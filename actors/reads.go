@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -12,53 +13,67 @@ import (
 
 // serveDo runs commands that came through the sidecar.
 func (s *System) serveDo(ctx context.Context, e *entity, payload []byte) ([]byte, error) {
-	var commands []Command
-	if err := json.Unmarshal(payload, &commands); err != nil {
-		return nil, err
-	}
-	calls := make([]*call, len(commands))
-	for i, c := range commands {
+	u := newUnpacker(payload)
+	calls := make([]*call, u.count())
+	for i := range calls {
+		var c Command
+		c.unpack(u)
 		k := s.newCall(c)
 		if !k.answered && (k.answer.Key != e.id.Key || k.answer.Entity != e.id.Type) {
 			k.refuse(catalog.Faultf(catalog.Internal, "command %s is about %s/%s, not %s", c.Name, k.answer.Entity, k.answer.Key, e.id))
 		}
 		calls[i] = k
 	}
+	if err := u.end(); err != nil {
+		return nil, err
+	}
 	s.run(ctx, e, calls)
-	replies := make([]reply[Answer], len(calls))
+	message := newPacker(64 * len(calls))
+	message.number(uint64(len(calls)))
 	size := 0
 	for i, k := range calls {
-		if size += len(k.answer.Result); i > 0 && size > stream.MaxBatch/2 {
-			replies[i].Again = true
-			continue
+		size += len(k.answer.Result)
+		r := reply[settled]{
+			Fault: k.fault,
+			Value: settled{k.answer.Status, k.answer.Sequence, k.answer.Result},
+			Again: i > 0 && size > stream.MaxBatch/2,
 		}
-		replies[i] = reply[Answer]{Fault: k.fault, Value: k.answer}
+		if err := packReply(message, &r); err != nil {
+			return nil, err
+		}
 	}
-	return encode(replies)
+	return message.b, nil
 }
 
 // serveRead answers a read that came through the sidecar.
-func serveRead[T any](ctx context.Context, e *entity, payload []byte, read func(context.Context, *entity, readRequest) (T, error)) ([]byte, error) {
-	var r readRequest
-	if err := json.Unmarshal(payload, &r); err != nil {
+func serveRead[T any, W wired[T]](ctx context.Context, e *entity, payload []byte, read func(context.Context, *entity, readRequest) (T, error)) ([]byte, error) {
+	var request readRequest
+	if err := request.unpack(payload); err != nil {
 		return nil, err
 	}
-	value, err := read(ctx, e, r)
-	if err != nil {
-		return encode(reply[T]{Fault: faultOf(err)})
+	var r reply[T]
+	var err error
+	if r.Value, err = read(ctx, e, request); err != nil {
+		r.Fault = faultOf(err)
 	}
-	answer, err := encode(reply[T]{Value: value})
-	if len(answer) > stream.MaxBatch {
-		return encode(reply[T]{Again: true})
+	message := newPacker(128)
+	if err := packReply[T, W](message, &r); err != nil {
+		return nil, err
 	}
-	return answer, err
+	if len(message.b) > stream.MaxBatch {
+		message = newPacker(1)
+		if err := packReply[T, W](message, &reply[T]{Again: true}); err != nil {
+			return nil, err
+		}
+	}
+	return message.b, nil
 }
 
 // errLarge says that an owner's answer does not fit into a message.
 var errLarge = errors.New("the answer is too large for a message")
 
 // read asks an entity's owner.
-func read[T any](ctx context.Context, s *System, id stream.ID, method string, r readRequest, here func(context.Context, *entity, readRequest) (T, error)) (T, error) {
+func read[T any, W wired[T]](ctx context.Context, s *System, id stream.ID, method string, r readRequest, here func(context.Context, *entity, readRequest) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, callDeadline)
 	defer cancel()
 	var zero T
@@ -72,10 +87,15 @@ func read[T any](ctx context.Context, s *System, id stream.ID, method string, r 
 			return value, nil
 		}
 	}
-	answer, err := invoke[reply[T]](ctx, s, id, method, r)
-	switch {
-	case err != nil:
+	data, err := s.invoke(ctx, id, method, r.pack())
+	if err != nil {
 		return zero, faultOf(err)
+	}
+	u := newUnpacker(data)
+	answer := unpackReply[T, W](u)
+	switch err := u.end(); {
+	case err != nil:
+		return zero, faultOf(fmt.Errorf("the answer of %s: %w", id, err))
 	case answer.Fault != nil:
 		return zero, answer.Fault
 	case answer.Again:
