@@ -24,6 +24,8 @@ import (
 	"github.com/dapr/dapr/pkg/components/state"
 	"github.com/dapr/dapr/pkg/runtime/registry"
 	"github.com/dapr/kit/logger"
+
+	"github.com/longrun-dev/longrun/tools/stack/broker"
 )
 
 // componentRegistry holds the components that the sets in components/ use, and
@@ -46,7 +48,7 @@ func componentRegistry(log logger.Logger) *registry.Options {
 
 	pubsubs := pubsub.NewRegistry()
 	pubsubs.Logger = log
-	pubsubs.RegisterComponent(newJetStream, "jetstream")
+	pubsubs.RegisterComponent(broker.NewJetStream, "jetstream")
 	pubsubs.RegisterComponent(pubsubredis.NewRedisStreams, "redis")
 	pubsubs.RegisterComponent(pubsubinmemory.New, "in-memory")
 

@@ -11,6 +11,8 @@ import (
 	"os"
 
 	placement "github.com/dapr/dapr/cmd/placement/app"
+
+	"github.com/longrun-dev/longrun/tools/stack/broker"
 )
 
 const usage = `usage: stack sidecar|placement|scheduler|broker [flags]`
@@ -32,7 +34,7 @@ func main() {
 	case "scheduler":
 		runScheduler()
 	case "broker":
-		if err := runBroker(os.Args[1:]); err != nil {
+		if err := broker.Run(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, "broker:", err)
 			os.Exit(1)
 		}

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"log"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	scheduler "github.com/dapr/dapr/cmd/scheduler/app"
@@ -34,7 +36,7 @@ func runScheduler() {
 	}
 	if killed {
 		go func() {
-			if err := forgetLeader(loopback(int(opts.EtcdClientPort))); err != nil {
+			if err := forgetLeader(net.JoinHostPort("127.0.0.1", strconv.Itoa(int(opts.EtcdClientPort)))); err != nil {
 				log.Printf("warning: jobs start in 20 s: %v", err)
 			}
 		}()

@@ -70,7 +70,11 @@ func sourceKey(tools string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	files = append(files, filepath.Join(tools, "go.mod"), filepath.Join(tools, "go.sum"))
+	parts, err := filepath.Glob(filepath.Join(tools, "stack", "*", "*.go"))
+	if err != nil {
+		return "", err
+	}
+	files = append(append(files, parts...), filepath.Join(tools, "go.mod"), filepath.Join(tools, "go.sum"))
 	sum := sha256.New()
 	sum.Write([]byte(linkFlags))
 	for _, name := range files {

@@ -1,4 +1,4 @@
-package main
+package broker
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func newComponent(t *testing.T) *jetStream {
 	if err := createTopics(t.Context(), srv, []string{"more.topics"}); err != nil {
 		t.Fatal(err)
 	}
-	c := newJetStream(logger.NewLogger("test")).(*jetStream)
+	c := NewJetStream(logger.NewLogger("test")).(*jetStream)
 	if err := c.Init(t.Context(), pubsub.Metadata{Base: metadata.Base{Properties: map[string]string{
 		"natsURL": srv.ClientURL(), "durableName": "longrun", "queueGroupName": "longrun", "name": "longrun",
 	}}}); err != nil {

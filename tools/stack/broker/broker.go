@@ -1,4 +1,6 @@
-package main
+// Package broker is Longrun's local message broker, NATS with JetStream in this
+// process, and the pub/sub component with which a sidecar uses it.
+package broker
 
 import (
 	"context"
@@ -37,9 +39,9 @@ const (
 	logBytes   = 1 << 30
 )
 
-// runBroker serves JetStream until it is told to stop. Messages are on disk
+// Run serves JetStream until it is told to stop. Messages are on disk
 // before they are acknowledged, so they outlive a killed broker.
-func runBroker(args []string) error {
+func Run(args []string) error {
 	flags := flag.NewFlagSet("broker", flag.ExitOnError)
 	port := flags.Int("port", 4222, "port for clients, on loopback")
 	healthPort := flags.Int("healthz-port", 4223, "port of GET /healthz, on loopback: 200 once every topic exists")

@@ -1,4 +1,4 @@
-package main
+package broker
 
 import (
 	"context"
@@ -55,7 +55,8 @@ const (
 	fetchAhead = 100
 )
 
-func newJetStream(log logger.Logger) pubsub.PubSub {
+// NewJetStream makes the component.
+func NewJetStream(log logger.Logger) pubsub.PubSub {
 	return &jetStream{log: log, closed: make(chan struct{})}
 }
 
