@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
 )
@@ -46,7 +47,8 @@ type problem struct {
 }
 
 // problemOf tells err to a caller. What is not a fault with a known code is a
-// bug: it is logged, and nothing of it is told.
+// bug: it is logged, and nothing of it is told. What gRPC says of the sidecar is
+// for the log too.
 func problemOf(err error, log *slog.Logger) problem {
 	var f *catalog.Fault
 	if !errors.As(err, &f) {
@@ -57,6 +59,10 @@ func problemOf(err error, log *slog.Logger) problem {
 		log.Error("internal fault", "error", err)
 		f = &catalog.Fault{Code: catalog.Internal, Detail: "an unexpected fault; the log of the system says more"}
 		kind = kinds[f.Code]
+	}
+	if f.Code == catalog.Unavailable && strings.Contains(f.Detail, "rpc error:") {
+		log.Debug("unavailable", "error", err)
+		f = &catalog.Fault{Code: f.Code, Detail: "the sidecar, its store or its broker does not serve this now; try again"}
 	}
 	return problem{
 		Type:   "urn:longrun:problem:" + string(f.Code),

@@ -52,6 +52,25 @@ func TestPanicsAreProblems(t *testing.T) {
 	require.Equal(t, 200, a.get("/healthz").status)
 }
 
+// unready is a runtime whose sidecar does not answer.
+type unready struct{ Runtime }
+
+func (unready) Ready(context.Context) error {
+	return catalog.Faultf(catalog.Unavailable, "the sidecar: %v", errors.New("rpc error: code = Unavailable desc = error reading from server: EOF"))
+}
+
+// People read what is wrong; how gRPC says it is in the log.
+func TestUnavailableIsInWords(t *testing.T) {
+	log := &logged{}
+	a := newAPIOver(t, testDomain(), unready{}, func(o *Options) {
+		o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	p := a.get("/readyz").problem(t)
+	require.Equal(t, catalog.Unavailable, p.Code)
+	require.Equal(t, "the sidecar, its store or its broker does not serve this now; try again", p.Detail)
+	require.Contains(t, log.String(), "desc = error reading from server")
+}
+
 // A process answers /healthz from its first moment, serves when its system is
 // up, and ends what is in flight when it is told to stop.
 func TestServe(t *testing.T) {
