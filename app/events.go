@@ -101,5 +101,8 @@ func (s *Server) events(w http.ResponseWriter, r *request, system Runtime, id st
 	return writeJSON(w, answer)
 }
 
-// following says whether the caller wants the events that come as well.
-func following(r *request) bool { return r.query.text("follow") == "true" }
+// following says whether the answer stays open for the events that come. That
+// of a HEAD does not: it has no body.
+func following(r *request) bool {
+	return r.Method != http.MethodHead && r.query.text("follow") == "true"
+}

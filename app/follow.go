@@ -37,6 +37,9 @@ func (s *Server) follow(w http.ResponseWriter, r *request, system Runtime, id st
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	out := sse{w, http.NewResponseController(w)}
 	if out.send(": open\n\n") != nil {
 		return nil

@@ -112,6 +112,9 @@ func TestFollowsAreCountedByThemselves(t *testing.T) {
 	require.Equal(t, catalog.Unavailable, full.problem(t).Code)
 	require.NotEmpty(t, full.header.Get("Retry-After"))
 	require.Equal(t, 200, a.get("/entities/test.counter/c/events").status)
+	head := a.call("HEAD", "/entities/test.counter/c/events?follow=true", "")
+	require.Equal(t, 200, head.status, "a HEAD is no stream")
+	require.Equal(t, "text/event-stream", head.header.Get("Content-Type"))
 	require.NoError(t, first.body.Body.Close())
 	require.Eventually(t, a.noStreams, waitLong, waitStep, "a client that goes makes room")
 }
