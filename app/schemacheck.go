@@ -152,13 +152,20 @@ func refusal(k jsonschema.ErrorKind) string {
 	case *kind.ExclusiveMaximum:
 		return "must be less than " + decimal(k.Want)
 	case *kind.MinLength:
-		return fmt.Sprintf("must have at least %d characters, has %d", k.Want, k.Got)
+		return fmt.Sprintf("must have at least %s, has %d", plural(k.Want, "character"), k.Got)
 	case *kind.MaxLength:
-		return fmt.Sprintf("must have at most %d characters, has %d", k.Want, k.Got)
+		return fmt.Sprintf("must have at most %s, has %d", plural(k.Want, "character"), k.Got)
 	case *kind.MinItems:
-		return fmt.Sprintf("must have at least %d items, has %d", k.Want, k.Got)
+		return fmt.Sprintf("must have at least %s, has %d", plural(k.Want, "item"), k.Got)
 	case *kind.MaxItems:
-		return fmt.Sprintf("must have at most %d items, has %d", k.Want, k.Got)
+		return fmt.Sprintf("must have at most %s, has %d", plural(k.Want, "item"), k.Got)
 	}
 	return k.LocalizedString(english)
+}
+
+func plural(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }
