@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/longrun-dev/longrun/actors"
@@ -26,15 +24,6 @@ const windowBytes = 16 << 20
 
 // contentNDJSON is the type of a bulk's input and output.
 const contentNDJSON = "application/x-ndjson"
-
-// bulkLine is one line of a bulk.
-type bulkLine struct {
-	Command          string         `json:"command"`
-	ID               *string        `json:"id"`
-	Parameters       jsontext.Value `json:"parameters"`
-	ExpectedSequence *uint64        `json:"expectedSequence"`
-	Options          jsontext.Value `json:"options"`
-}
 
 // bulk is one POST /commands under way. One goroutine reads lines and starts
 // their commands, in input order, so that the order per entity is kept; another
@@ -104,36 +93,55 @@ func (s *Server) postCommands(w http.ResponseWriter, r *request) error {
 		}
 		_ = control.SetReadDeadline(time.Now())
 	})
-	defer both.Wait()
-	defer close(finished)
-	b.read(r.Body)
+	whole := b.read(r.Body)
+	close(finished)
+	both.Wait()
+	if !whole {
+		closeAfter(w)
+	}
 	return nil
 }
 
 // read starts the command of every line, until there is no more or it is told
-// to stop.
-func (b *bulk) read(body io.Reader) {
+// to stop. It says whether it read all of the body.
+func (b *bulk) read(body io.Reader) (whole bool) {
 	defer close(b.queue)
 	lines := newLineReader(body, maxBody)
 	for n := 1; ; n++ {
 		line, err := lines.next()
 		if errors.Is(err, io.EOF) {
-			return
+			return true
 		}
 		if b.stopped() {
 			b.answer(&pending{line: n}, catalog.Faultf(catalog.Unavailable, "the system is stopping: this line and what follows it was not read"))
-			return
+			return false
 		}
 		switch {
 		case errors.Is(err, errLineTooLong):
 			b.answer(&pending{line: n}, catalog.Faultf(catalog.TooLarge, "the line has more than %d bytes", maxBody))
 		case err != nil:
 			b.answer(&pending{line: n}, catalog.Faultf(catalog.Invalid, "the body broke off: this line was not read to its end"))
-			return
+			return false
 		case len(bytes.TrimSpace(line)) > 0:
 			b.start(n, line)
 		}
 	}
+}
+
+// closeAfter closes the connection after the answer. In full duplex net/http
+// keeps it although a body was not read to its end, and would take what follows
+// of the body for the next request. That the answer has begun, its headers
+// cannot say any more; a body over its limit has the same effect, as
+// http.MaxBytesReader documents.
+func closeAfter(w http.ResponseWriter) {
+	for {
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			break
+		}
+		w = inner.Unwrap()
+	}
+	_, _ = http.MaxBytesReader(w, io.NopCloser(strings.NewReader("more")), 0).Read(make([]byte, 1))
 }
 
 func (b *bulk) stopped() bool {
@@ -170,58 +178,6 @@ func (b *bulk) start(n int, line []byte) {
 		p.answer, p.err = answer, err
 		close(p.done)
 	})
-}
-
-// command reads one line. As much of it as could be read comes with the error.
-func (b *bulk) command(line []byte) (actors.Command, error) {
-	var in bulkLine
-	err := json.Unmarshal(line, &in, json.RejectUnknownMembers(true))
-	c := actors.Command{Name: in.Command, Expected: in.ExpectedSequence, Context: b.context}
-	var f faults
-	if in.ID != nil {
-		c.ID = *in.ID
-		if err := stream.CheckKey(c.ID); err != nil {
-			f.add("id", "%v", err)
-		}
-	}
-	if err != nil {
-		return c, lineFault(err)
-	}
-	if in.Options != nil {
-		f.add("options", "are for commands that run on: a direct command is decided at once")
-	}
-	if err := f.err(); err != nil {
-		return c, err
-	}
-	check, err := b.server.params(in.Command)
-	if err != nil {
-		return c, err
-	}
-	if in.Parameters == nil {
-		return c, invalid("parameters", "is missing")
-	}
-	if c.Params, err = check.check(in.Parameters); err != nil {
-		return c, err
-	}
-	identify(&c)
-	return c, nil
-}
-
-// lineFault says what is wrong with the JSON around a line's parameters.
-func lineFault(err error) *catalog.Fault {
-	var wrong *json.SemanticError
-	switch {
-	case !errors.As(err, &wrong):
-		return syntaxFault(err)
-	case wrong.JSONPointer == "":
-		return catalog.Faultf(catalog.Invalid, "the line must be a JSON object")
-	case errors.Is(err, json.ErrUnknownName):
-		return invalid(dotted(wrong.JSONPointer), "is not a field here")
-	case wrong.GoType.Kind() == reflect.String:
-		return invalid(dotted(wrong.JSONPointer), "expected string")
-	default:
-		return invalid(dotted(wrong.JSONPointer), "expected a whole number from 0")
-	}
 }
 
 // window bounds what is read and not yet answered, in lines and in bytes: the

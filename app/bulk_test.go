@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -132,7 +135,7 @@ func TestBulkLinesThatAreWrong(t *testing.T) {
 		`{"command":"test.add","id":"e"}`,
 		`{"command":"test.add","id":"f","parameters":{"counter":"c","by":1},"more":1}`,
 		`{"command":"test.add","id":"g","id":"h","parameters":{"counter":"c","by":1}}`,
-		`{"command":"test.add","id":"i","Parameters":{"counter":"c","by":1}}`,
+		`{"command":"test.add","id":"i","Parameters":{"counter":"c","by":1},"parameters":{}}`,
 		`{"command":"test.add","id":7,"parameters":{"counter":"c","by":1}}`,
 		`{"command":"test.add","id":"j","parameters":{"counter":"c","by":1},"expectedSequence":-1}`,
 		huge,
@@ -142,6 +145,17 @@ func TestBulkLinesThatAreWrong(t *testing.T) {
 		"{\"command\":\"test.add\",\"id\":\"\xff\",\"parameters\":{\"counter\":\"c\",\"by\":1}}",
 		" \t\r",
 		`{"command":"test.add","id":"n","parameters":{"counter":"c","by":1},"expectedSequence":1}` + "\r",
+		`{}`,
+		`null`,
+		`{"command":null,"id":null,"parameters":null}`,
+		`{"command":7,"id":["x"],"parameters":"x","expectedSequence":"1","options":[],"more":{},"most":1}`,
+		`{"id":"p","parameters":{"counter":"c","by":1}}`,
+		`{"command":"test.add","parameters":{"counter":"c","by":1}}`,
+		`{"command":"test.add","id":null,"parameters":{"counter":"c","by":1}}`,
+		`{"command":"test.add","id":"q","parameters":{"counter":"c","by":1},"expectedSequence":1.5}`,
+		`{"command":"test.add","id":"r","parameters":{"counter":"c","by":1},"options":{"dryRun":false,"ratePerSecond":1}}`,
+		`{"command":"test.add","id":"s","parameters":{"counter":"c","by":1},"options":{"dryrun":false}}`,
+		`{"command":"test.add","id":"t","parameters":{"counter":"c","by":1}} {}`,
 		`{"command":"test.add","id":"o","parameters":{"counter":"c","by":1}}`, // the last, without an end
 	}, "\n")
 	want := []struct {
@@ -152,7 +166,11 @@ func TestBulkLinesThatAreWrong(t *testing.T) {
 		{7, "", "invalid", "id"}, {8, "d", "invalid", "options"}, {9, "e", "invalid", "parameters"}, {10, "f", "invalid", "more"},
 		{11, "g", "invalid", "id"}, {12, "i", "invalid", "Parameters"}, {13, "", "invalid", "id"}, {14, "j", "invalid", "expectedSequence"},
 		{15, "", "too-large", ""}, {16, "k", "conflict", ""}, {17, "l", "rejected", ""}, {18, "m", "internal", ""}, {19, "", "invalid", ""},
-		{21, "n", "", ""}, {22, "o", "", ""},
+		{21, "n", "", ""},
+		{22, "", "invalid", "command id parameters"}, {23, "", "invalid", "command id parameters"}, {24, "", "invalid", "command id parameters"},
+		{25, "", "invalid", "command expectedSequence id more most options parameters"}, {26, "p", "invalid", "command"}, {27, "", "invalid", "id"},
+		{28, "", "invalid", "id"}, {29, "q", "invalid", "expectedSequence"}, {30, "r", "invalid", "options"}, {31, "s", "invalid", "options.dryrun"},
+		{32, "t", "invalid", ""}, {33, "o", "", ""},
 	}
 	answers := a.bulkOf(text)
 	require.Len(t, answers, len(want))
@@ -177,14 +195,22 @@ func TestBulkLinesThatAreWrong(t *testing.T) {
 	require.EqualValues(t, 3, answers[len(answers)-1].Sequence)
 }
 
-func TestBulkSameIDAndMadeID(t *testing.T) {
+func TestBulkSameID(t *testing.T) {
 	a := newAPI(t, nil)
-	answers := a.bulkOf(line("x", "c", 1) + line("x", "c", 1) + line("x", "c", 2) + `{"command":"test.add","parameters":{"counter":"d","by":1}}`)
+	answers := a.bulkOf(line("x", "c", 1) + line("x", "c", 1) + line("x", "c", 2))
 	require.EqualValues(t, 1, answers[0].Sequence)
 	require.EqualValues(t, 1, answers[1].Sequence)
 	require.Equal(t, catalog.Conflict, answers[2].Error.Code)
-	require.NotEmpty(t, *answers[3].ID)
-	require.Equal(t, 200, a.get("/commands/test.add/"+*answers[3].ID).status)
+}
+
+// A direct command takes options that ask for nothing, and no others.
+func TestOptionsThatAskForNothing(t *testing.T) {
+	a := newAPI(t, nil)
+	for i, options := range []string{`{}`, `null`, `{"dryRun":false}`} {
+		answers := a.bulkOf(fmt.Sprintf(`{"command":"test.add","id":"%d","parameters":{"counter":"c","by":1},"expectedSequence":null,"options":%s}`, i, options))
+		require.Equal(t, "completed", answers[0].Status, options)
+	}
+	require.Equal(t, 200, a.post("/commands/test.add?dryRun=false", `{"counter":"c","by":1}`).status)
 }
 
 func TestBulkRequestsThatAreWrong(t *testing.T) {
@@ -288,6 +314,58 @@ func TestBulkWhenTheServerStops(t *testing.T) {
 	require.Equal(t, catalog.Unavailable, last.Error.Code)
 	_, err := b.out.ReadByte()
 	require.ErrorIs(t, err, io.EOF, "it ends cleanly")
+}
+
+// What is left of a body that is not read to its end is no request.
+func TestBulkThatStopsReading(t *testing.T) {
+	const next = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, stop := range map[string]func(a *api, send func(string)){
+		"the server stops":      func(a *api, _ func(string)) { a.edge.Drain() },
+		"a chunk has no length": func(_ *api, send func(string)) { send("no length\r\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAPI(t, nil)
+			conn, err := net.Dial("tcp", a.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			require.NoError(t, conn.SetDeadline(time.Now().Add(waitLong)))
+			send := func(text string) {
+				_, err := io.WriteString(conn, text)
+				require.NoError(t, err)
+			}
+			one := line("one", "c", 1)
+			send(fmt.Sprintf("POST /commands HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n", len(one), one))
+			in := bufio.NewReader(conn)
+			response, err := http.ReadResponse(in, nil)
+			require.NoError(t, err)
+			defer response.Body.Close()
+			answers := bufio.NewReader(response.Body)
+			first, err := answers.ReadString('\n')
+			require.NoError(t, err)
+			require.Contains(t, first, "completed")
+			stop(a, send)
+			_, err = io.Copy(io.Discard, answers)
+			require.NoError(t, err, "it ends cleanly")
+			send(next)
+			_, err = in.ReadByte()
+			require.Error(t, err, "the connection is closed")
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+		})
+	}
+}
+
+// A bulk that is read to its end leaves its connection to the next request.
+func TestBulkKeepsItsConnection(t *testing.T) {
+	a := newAPI(t, nil)
+	opened := 0
+	a.Client().Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		opened++
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	for i := range 3 {
+		a.bulkOf(line(fmt.Sprint(i), "c", 1))
+	}
+	require.Equal(t, 1, opened)
 }
 
 func TestWindow(t *testing.T) {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -21,8 +22,9 @@ const (
 	headerWho         = "X-Who"
 )
 
-// batchParams are the parameters in the URL that a direct command refuses:
-// ignored in silence, they would make a dry run real.
+// batchParams are the parameters in the URL, and the options of a line, that a
+// direct command refuses: ignored in silence, they would make a dry run real. A
+// dryRun that is false asks for nothing.
 var batchParams = []string{"startAt", "dryRun", "ratePerSecond", "stopAfterFailures"}
 
 // postCommand runs one direct command.
@@ -36,7 +38,7 @@ func (s *Server) postCommand(w http.ResponseWriter, r *request) error {
 	command := actors.Command{Name: name, Expected: q.number("expectedSequence", 0, maxSequence)}
 	q.duration("wait") // a direct command has ended when it is answered
 	for _, p := range batchParams {
-		if q.values.Has(p) {
+		if q.values.Has(p) && (p != "dryRun" || q.text(p) != "false") {
 			q.add(p, "is for commands that run on: %s is direct, it is decided at once", name)
 		}
 	}
@@ -91,8 +93,10 @@ func keyHeader(h http.Header, name string, f *faults) string {
 		f.add(name, "is given twice")
 		return ""
 	}
-	if err := stream.CheckKey(values[0]); err != nil {
-		f.add(name, "%v", err)
+	if values[0] == "" {
+		f.add(name, "the header %s is empty: give it at least 1 character, or leave it out", name)
+	} else if err := stream.CheckKey(values[0]); err != nil {
+		f.add(name, "%s", strings.Replace(err.Error(), "the key", "the header "+name, 1))
 	}
 	return values[0]
 }

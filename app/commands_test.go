@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -73,11 +75,13 @@ func TestCommandsThatAreWrong(t *testing.T) {
 		"a form, really":      {"/commands/test.add", "counter=c&by=1", []string{"Content-Type", "application/x-www-form-urlencoded"}, catalog.Invalid, ""},
 		"id too long":         {"/commands/test.add", good, []string{"Idempotency-Key", long}, catalog.Invalid, "Idempotency-Key"},
 		"id empty":            {"/commands/test.add", good, []string{"Idempotency-Key", ""}, catalog.Invalid, "Idempotency-Key"},
+		"gzip":                {"/commands/test.add", good, []string{"Content-Encoding", "identity, gzip"}, catalog.Invalid, "Content-Encoding"},
+		"bulk in gzip":        {"/commands", good, []string{"Content-Encoding", "gzip"}, catalog.Invalid, "Content-Encoding"},
 		"id not UTF-8":        {"/commands/test.add", good, []string{"Idempotency-Key", "a\xff"}, catalog.Invalid, "Idempotency-Key"},
 		"id twice":            {"/commands/test.add", good, []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, catalog.Invalid, "Idempotency-Key"},
 		"context too long":    {"/commands/test.add", good, []string{"X-Who", long, "Correlation-Id", long, "Causation-Id", long}, catalog.Invalid, "Causation-Id Correlation-Id X-Who"},
 		"startAt":             {"/commands/test.add?startAt=2026-01-01T00:00:00Z", good, nil, catalog.Invalid, "startAt"},
-		"dryRun":              {"/commands/test.add?dryRun=false", good, nil, catalog.Invalid, "dryRun"},
+		"dryRun":              {"/commands/test.add?dryRun=true", good, nil, catalog.Invalid, "dryRun"},
 		"ratePerSecond":       {"/commands/test.add?ratePerSecond=1", good, nil, catalog.Invalid, "ratePerSecond"},
 		"stopAfterFailures":   {"/commands/test.add?stopAfterFailures=1", good, nil, catalog.Invalid, "stopAfterFailures"},
 		"unknown parameter":   {"/commands/test.add?expectedsequence=1", good, nil, catalog.Invalid, "expectedsequence"},
@@ -110,25 +114,84 @@ func TestContentTypesAreNotAsked(t *testing.T) {
 	for _, given := range []string{"", "application/x-www-form-urlencoded", "text/plain", "application/json; charset=latin1", "nonsense;;"} {
 		one := a.post("/commands/test.add", `{"counter":"c","by":1}`, "Content-Type", given)
 		require.Equal(t, 200, one.status, one.body)
-		bulk := a.post("/commands", `{"command":"test.add","parameters":{"counter":"c","by":1}}`+"\n"+line("b"+given, "c", 1), "Content-Type", given)
+		bulk := a.post("/commands", line("a"+given, "c", 1)+line("b"+given, "c", 1), "Content-Type", given)
 		require.Equal(t, 200, bulk.status, bulk.body)
 		require.Equal(t, "application/x-ndjson", bulk.header.Get("Content-Type"))
 		require.Contains(t, bulk.body, `{"line":2,"id":"b`+given+`"`)
 	}
 }
 
-func TestEmptyParametersAreAbsent(t *testing.T) {
+func TestBodyAsItIs(t *testing.T) {
 	a := newAPI(t, nil)
-	require.Equal(t, 200, a.post("/commands/test.add?wait=&dryRun=&startAt=&expectedSequence=&expectedSequence=0", `{"counter":"c","by":1}`).status)
+	require.Equal(t, 200, a.post("/commands/test.add", `{"counter":"c","by":1}`, "Content-Encoding", "Identity").status)
+}
+
+// A body that says it is too large is not asked for.
+func TestBodyTooLargeIsNotAskedFor(t *testing.T) {
+	a := newAPI(t, nil)
+	conn, err := net.Dial("tcp", a.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "POST /commands/test.add HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", maxBody+1)
+	require.NoError(t, err)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusRequestEntityTooLarge, response.StatusCode)
+}
+
+// Only filters and cursors may be empty: an unset variable in a script must not
+// drop a precondition.
+func TestEmptyParameters(t *testing.T) {
+	a := newAPI(t, nil)
+	require.Equal(t, 200, a.post("/commands/test.add", `{"counter":"c","by":1}`, "Idempotency-Key", "one").status)
 	for _, path := range []string{
-		"/commands?command=&status=&limit=&cursor=", "/commands?command=test.add&command=", "/entities/test.counter/c/events?follow=&from=&limit=",
-		"/entities/test.counter/c/events?follow", "/entities/test.counter/c/projections/count?asOf=&sequence=1&consistency=",
-		"/entities/test.counter/c/classifications/above?threshold=1&label=&asOf=", "/?",
+		"/commands?command=&status=&cursor=", "/commands?command=test.add&command=", "/entities/test.counter?cursor=",
+		"/entities/test.counter/c/classifications/above?threshold=1&label=", "/?", // a label is text: it may be empty
 	} {
 		require.Equal(t, 200, a.get(path).status, path)
 	}
-	missing := a.get("/entities/test.counter/c/classifications/above?threshold=").problem(t)
-	require.Equal(t, []catalog.Field{{Field: "threshold", Message: "is missing"}}, missing.Errors)
+	for path, fields := range map[string]string{
+		"/commands?limit=": "limit",
+		"/entities/test.counter/c/events?follow=&from=&limit=":                       "follow from limit",
+		"/entities/test.counter/c/events?follow":                                     "follow",
+		"/commands/test.add/one?asOf=":                                               "asOf",
+		"/commands/test.add/one/events?from=":                                        "from",
+		"/entities/test.counter/c/projections/count?asOf=&sequence=&consistency=":    "asOf consistency sequence",
+		"/entities/test.counter/c/classifications/above?threshold=1&asOf=":           "asOf",
+		"/entities/test.counter/c/classifications/above?threshold=":                  "threshold",
+		"/entities/test.counter/c/classifications/above?threshold=1&label=x&labell=": "labell",
+		"/?expectedSequence=":                                                        "expectedSequence",
+	} {
+		require.Equal(t, fields, fieldsOf(a.get(path).problem(t)), path)
+	}
+	for path, fields := range map[string]string{
+		"/commands/test.add?expectedSequence=":                                  "expectedSequence",
+		"/commands/test.add?expectedSequence=&expectedSequence=1":               "expectedSequence",
+		"/commands/test.add?wait=":                                              "wait",
+		"/commands/test.add?dryRun=&startAt=&ratePerSecond=&stopAfterFailures=": "dryRun ratePerSecond startAt stopAfterFailures",
+	} {
+		require.Equal(t, fields, fieldsOf(a.post(path, `{"counter":"c","by":1}`).problem(t)), path)
+	}
+}
+
+func fieldsOf(p problem) string {
+	var fields []string
+	for _, f := range p.Errors {
+		fields = append(fields, f.Field)
+	}
+	return strings.Join(fields, " ")
+}
+
+func TestHeadersThatAreEmpty(t *testing.T) {
+	a := newAPI(t, nil)
+	for _, name := range []string{"X-Who", "Correlation-Id", "Causation-Id", "Idempotency-Key"} {
+		p := a.post("/commands/test.add", `{"counter":"c","by":1}`, name, "").problem(t)
+		message := "the header " + name + " is empty: give it at least 1 character, or leave it out"
+		require.Equal(t, []catalog.Field{{Field: name, Message: message}}, p.Errors)
+		p = a.post("/commands/test.add", `{"counter":"c","by":1}`, name, strings.Repeat("x", 513)).problem(t)
+		require.Equal(t, "the header "+name+" is 513 bytes long; at most 512 are allowed", p.Errors[0].Message)
+	}
 }
 
 func TestContextOfACommand(t *testing.T) {
@@ -155,6 +218,7 @@ func TestRecordedCommands(t *testing.T) {
 	a.get(path).decode(t, &p)
 	require.Equal(t, []string{id, "test.add", "completed"}, []string{p.ID, p.Command, p.Status})
 	require.JSONEq(t, `{"by":1,"counter":"c"}`, string(p.Parameters))
+	require.NotContains(t, a.get(path).body, `"steps":null`)
 
 	var events eventPage
 	a.get(path+"/events?limit=2").decode(t, &events)

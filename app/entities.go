@@ -74,7 +74,7 @@ func (s *Server) classify(w http.ResponseWriter, r *request) error {
 	check := s.classifiers[classifier]
 	known := []urlParam{paramAsOf}
 	for name := range check.object().Properties {
-		known = append(known, urlParam{name: name})
+		known = append(known, urlParam{name: name, empty: emptyIsValue})
 	}
 	q, err := parseQuery(r.URL.RawQuery, known)
 	if err != nil {
@@ -123,15 +123,17 @@ func (s *Server) verify(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, verification(report))
+	v := verification(report)
+	v.Head = max(report.Commits, report.Head) // the stored head may lag behind
+	return writeJSON(w, v)
 }
 
-// verification is stream.Report on the wire.
+// verification is stream.Report on the wire, but for Head.
 type verification struct {
 	OK      bool   `json:"ok"`
-	Commits uint64 `json:"commits"`
-	Events  uint64 `json:"events"`
-	Head    uint64 `json:"head" doc:"the commit that the stored head names, 0 if there is none"`
+	Commits uint64 `json:"commits" doc:"sound ones, up to the problem if there is one"`
+	Events  uint64 `json:"events" doc:"in those"`
+	Head    uint64 `json:"head" doc:"the number of the newest commit of the stream"`
 	Problem string `json:"problem,omitempty"`
 }
 

@@ -181,6 +181,8 @@ func TestReadsOfAnEntity(t *testing.T) {
 	a.post("/entities/test.counter/c/verify", "").decode(t, &report)
 	require.True(t, report.OK, report.Problem)
 	require.EqualValues(t, 5, report.Events)
+	require.EqualValues(t, 5, report.Commits)
+	require.EqualValues(t, 5, report.Head, "the newest commit, although no head is stored yet")
 }
 
 func TestReadsThatAreWrong(t *testing.T) {

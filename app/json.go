@@ -32,10 +32,14 @@ const bodyTimeout = 30 * time.Second
 // curl -d says that it is a form. A browser that sends from another site was
 // refused before.
 func readBody(w http.ResponseWriter, r *request) ([]byte, error) {
+	tooLarge := catalog.Faultf(catalog.TooLarge, "the body has more than %d bytes", maxBody)
+	if r.ContentLength > maxBody {
+		return nil, tooLarge // before a client that asks first is told to go on
+	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has a connection
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if large := new(http.MaxBytesError); errors.As(err, &large) {
-		return nil, catalog.Faultf(catalog.TooLarge, "the body has more than %d bytes", large.Limit)
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return nil, tooLarge
 	}
 	if err != nil {
 		return nil, catalog.Faultf(catalog.Invalid, "the body cannot be read to its end: %v", err)

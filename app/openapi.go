@@ -34,6 +34,7 @@ func openAPI(s *Server, r huma.Registry, operations []*operation) ([]byte, error
 		}
 	}
 	d.addBulk()
+	d.neverNull(d.schema(problem{}), map[*huma.Schema]bool{})
 	return json.Marshal(d.OpenAPI)
 }
 
@@ -57,7 +58,9 @@ func (d *document) add(op *operation) {
 		}
 	}
 	if op.answer != nil {
-		d.answer(out, d.schema(op.answer))
+		s := d.schema(op.answer)
+		d.neverNull(s, map[*huma.Schema]bool{})
+		d.answer(out, s)
 	} else {
 		out.Responses["200"] = &huma.Response{Description: op.summary}
 	}
@@ -86,7 +89,7 @@ func (d *document) addCommand(post *operation, c *catalog.Command, p *params) {
 
 // addBulk describes the body of POST /commands, whose lines are not one JSON.
 func (d *document) addBulk() {
-	line := `{"command":"…","id":"…","parameters":{…},"expectedSequence":…}`
+	line := `{"command":"…","id":"…","parameters":{…},"expectedSequence":…}, all but the last required`
 	bulk := d.Paths["/commands"].Post
 	text := &huma.Schema{Type: huma.TypeString}
 	bulk.RequestBody = &huma.RequestBody{
@@ -137,6 +140,24 @@ func (d *document) pathParam(name string) *huma.Param {
 func (d *document) schema(v any) *huma.Schema {
 	t := reflect.TypeOf(v)
 	return d.registry.Schema(t, true, t.Name())
+}
+
+// neverNull says of every list in an answer that it is none or some, never null.
+func (d *document) neverNull(s *huma.Schema, seen map[*huma.Schema]bool) {
+	if s == nil {
+		return
+	}
+	if s = resolved(d.registry, s); seen[s] {
+		return
+	}
+	seen[s] = true
+	if s.Type == huma.TypeArray {
+		s.Nullable = false
+	}
+	d.neverNull(s.Items, seen)
+	for _, property := range s.Properties {
+		d.neverNull(property, seen)
+	}
 }
 
 // variable says whether a segment of an operation's path stands for any one.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -81,6 +82,72 @@ func walkRefs(t *testing.T, d map[string]any, v any) {
 		for _, inner := range v {
 			walkRefs(t, d, inner)
 		}
+	}
+}
+
+// The lists of an answer are never null, and the document does not say that they
+// are. What a duration is, no format of JSON Schema says.
+func TestOpenAPIOfAnswers(t *testing.T) {
+	type parameter struct {
+		Name, Description string
+		Schema            struct{ Format, Pattern string }
+	}
+	var d struct {
+		Paths map[string]map[string]struct {
+			Parameters []parameter
+			Responses  map[string]struct {
+				Content map[string]struct{ Schema map[string]any }
+			}
+		}
+		Components struct{ Schemas map[string]any }
+	}
+	newAPI(t, nil).get("/openapi.json").decode(t, &d)
+	seen := map[string]bool{}
+	var lists int
+	var walk func(where string, v any)
+	walk = func(where string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok && !seen[ref] {
+				seen[ref] = true
+				walk(ref, d.Components.Schemas[strings.TrimPrefix(ref, schemaPrefix)])
+			}
+			if types, ok := v["type"].([]any); ok {
+				require.NotContains(t, types, "array", where)
+			}
+			if v["type"] == "array" {
+				lists++
+			}
+			for name, inner := range v {
+				walk(where+"."+name, inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(where, inner)
+			}
+		}
+	}
+	for path, operations := range d.Paths {
+		for method, op := range operations {
+			for _, response := range op.Responses {
+				for _, content := range response.Content {
+					walk(method+" "+path, content.Schema)
+				}
+			}
+		}
+	}
+	require.Greater(t, lists, 8)
+
+	all := d.Paths["/commands/test.add"]["post"].Parameters
+	wait := all[slices.IndexFunc(all, func(p parameter) bool { return p.Name == "wait" })]
+	require.Empty(t, wait.Schema.Format)
+	require.Contains(t, wait.Description, "10s")
+	pattern := regexp.MustCompile(wait.Schema.Pattern)
+	for _, text := range []string{"10s", "1m30s", "500ms", "1.5h", "0"} {
+		require.Regexp(t, pattern, text)
+	}
+	for _, text := range []string{"", "10", "PT10S", "-1s", "long"} {
+		require.NotRegexp(t, pattern, text)
 	}
 }
 

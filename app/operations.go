@@ -11,8 +11,8 @@ import (
 
 // operations is every call of the API.
 func (s *Server) operations() []*operation {
-	text := huma.Schema{Type: huma.TypeString}
-	paramStatus := urlParam{"status", "only those with this status", huma.Schema{Type: huma.TypeString, Enum: statuses}}
+	paramCommand := urlParam{name: "command", doc: "only those of this name", schema: huma.Schema{Type: huma.TypeString}, empty: emptyIsAbsent}
+	paramStatus := urlParam{name: "status", doc: "only those with this status", schema: huma.Schema{Type: huma.TypeString, Enum: statuses}, empty: emptyIsAbsent}
 	get, post := http.MethodGet, http.MethodPost
 	operations := []*operation{
 		{
@@ -42,7 +42,7 @@ func (s *Server) operations() []*operation {
 		},
 		{
 			id: "list-commands", method: get, path: "/commands", handle: s.listCommands, answer: page[flow.Progress]{},
-			query:   []urlParam{{"command", "only those of this name", text}, paramStatus, paramCursor, paramLimit},
+			query:   []urlParam{paramCommand, paramStatus, paramCursor, paramLimit},
 			summary: "Lists recorded commands, newest first",
 		},
 		{ // one operation for each command in the document
@@ -74,8 +74,8 @@ func (s *Server) operations() []*operation {
 			id: "project-entity", method: get, path: "/entities/{type}/{key}/projections/{projection}", handle: s.project, answer: actors.State{},
 			query: []urlParam{
 				paramAsOf,
-				{"sequence", "the state after this event", huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)}},
-				{"consistency", "strong looks whether the entity moved meanwhile", huma.Schema{Type: huma.TypeString, Enum: []any{"strong"}}},
+				{name: "sequence", doc: "the state after this event", schema: huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)}},
+				{name: "consistency", doc: "strong looks whether the entity moved meanwhile", schema: huma.Schema{Type: huma.TypeString, Enum: []any{"strong"}}},
 			},
 			summary: "Tells an entity's state in one projection",
 		},
@@ -97,12 +97,21 @@ func (s *Server) operations() []*operation {
 	return operations
 }
 
+// durationPattern is a duration as Go writes it.
+const durationPattern = `^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`
+
 // commandParamsInURL is what POST /commands/{command} knows; batchParams only to
 // say why they are refused.
 func commandParamsInURL() []urlParam {
 	known := []urlParam{
-		{"expectedSequence", "refuses, as a conflict, unless the entity's sequence is this", huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)}},
-		{"wait", "how long to wait for the end; a direct command has always ended", huma.Schema{Type: huma.TypeString, Format: "duration"}},
+		{
+			name: "expectedSequence", doc: "refuses, as a conflict, unless the entity's sequence is this",
+			schema: huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)},
+		},
+		{
+			name: "wait", doc: "how long to wait for the end, such as 10s, 500ms or 1m30s; a direct command has always ended",
+			schema: huma.Schema{Type: huma.TypeString, Pattern: durationPattern, Examples: []any{"10s"}},
+		},
 	}
 	for _, name := range batchParams {
 		known = append(known, urlParam{name: name})

@@ -16,15 +16,25 @@ type urlParam struct {
 	name   string
 	doc    string
 	schema huma.Schema
+	empty  meaning
 }
+
+// meaning is what a parameter that is given without a value means.
+type meaning int
+
+const (
+	emptyIsWrong  meaning = iota // an unset variable must not drop a precondition
+	emptyIsAbsent                // of filters and cursors, which scripts fill in
+	emptyIsValue                 // of a classifier's parameters: their schema says
+)
 
 // The parameters that several operations take.
 var (
-	paramLimit  = urlParam{"limit", "how many, 100 if absent", huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(1000.0)}}
-	paramCursor = urlParam{"cursor", "the last answer's next", huma.Schema{Type: huma.TypeString}}
-	paramFrom   = urlParam{"from", "the first sequence, 1 if absent", huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(1.0)}}
-	paramFollow = urlParam{"follow", "keeps the answer open as server-sent events", huma.Schema{Type: huma.TypeBoolean}}
-	paramAsOf   = urlParam{"asOf", "the state at this time of commit, RFC 3339", huma.Schema{Type: huma.TypeString, Format: "date-time"}}
+	paramLimit  = urlParam{name: "limit", doc: "how many, 100 if absent", schema: huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(1000.0)}}
+	paramCursor = urlParam{name: "cursor", doc: "the last answer's next", schema: huma.Schema{Type: huma.TypeString}, empty: emptyIsAbsent}
+	paramFrom   = urlParam{name: "from", doc: "the first sequence, 1 if absent", schema: huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(1.0)}}
+	paramFollow = urlParam{name: "follow", doc: "keeps the answer open as server-sent events", schema: huma.Schema{Type: huma.TypeBoolean}}
+	paramAsOf   = urlParam{name: "asOf", doc: "the state at this time of commit, RFC 3339", schema: huma.Schema{Type: huma.TypeString, Format: "date-time"}}
 )
 
 const (
@@ -38,9 +48,8 @@ type urlQuery struct {
 	values url.Values
 }
 
-// parseQuery reads a raw query. An empty parameter is an absent one. One that is
-// not among the known ones is refused: a mistyped asOf must not answer with the
-// state of now.
+// parseQuery reads a raw query. A parameter that is not among the known ones is
+// refused: a mistyped asOf must not answer with the state of now.
 func parseQuery(raw string, known []urlParam) (*urlQuery, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
@@ -48,15 +57,20 @@ func parseQuery(raw string, known []urlParam) (*urlQuery, error) {
 	}
 	q := &urlQuery{values: values}
 	for name, given := range values {
-		given = slices.DeleteFunc(given, func(v string) bool { return v == "" })
-		values[name] = given
+		i := slices.IndexFunc(known, func(p urlParam) bool { return p.name == name })
+		if i >= 0 && known[i].empty == emptyIsAbsent {
+			given = slices.DeleteFunc(given, func(v string) bool { return v == "" })
+			values[name] = given
+		}
 		switch {
+		case i < 0:
+			q.add(name, "is not a parameter here")
 		case len(given) == 0:
 			delete(values, name)
-		case !slices.ContainsFunc(known, func(p urlParam) bool { return p.name == name }):
-			q.add(name, "is not a parameter here")
 		case len(given) > 1:
 			q.add(name, "is given twice")
+		case given[0] == "" && known[i].empty == emptyIsWrong:
+			q.add(name, "is empty: give it a value, or leave it out")
 		}
 	}
 	err = q.err()

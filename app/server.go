@@ -271,6 +271,9 @@ func (s *Server) run(op *operation, w http.ResponseWriter, r *request) error {
 	if err := s.origin.Check(r.Request); err != nil {
 		return catalog.Faultf(codeForbidden, "a browser sent this from another site")
 	}
+	if coding := contentCoding(r.Header); coding != "" {
+		return invalid("Content-Encoding", fmt.Sprintf("%.40q is not taken: send the body as it is", coding))
+	}
 	if !op.anyQuery {
 		var err error
 		if r.query, err = parseQuery(r.URL.RawQuery, op.query); err != nil {
@@ -288,6 +291,17 @@ func (s *Server) run(op *operation, w http.ResponseWriter, r *request) error {
 		defer limit.Release(1)
 	}
 	return op.handle(w, r)
+}
+
+// contentCoding is how a body is encoded, in the words of the request; "" if it
+// is not.
+func contentCoding(h http.Header) string {
+	for coding := range strings.SplitSeq(strings.Join(h.Values("Content-Encoding"), ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return coding
+		}
+	}
+	return ""
 }
 
 // response remembers the status.

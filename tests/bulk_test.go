@@ -86,20 +86,17 @@ func postsABulk(t *testing.T, b *bank) {
 		{Command: openAccount, ID: unique("open"), Parameters: params{"account": other, "owner": "Petr"}},
 		{Command: deposit, ID: unique("deposit"), Parameters: params{"account": key, "amount": 5}},
 		{Command: withdraw, ID: unique("withdraw"), Parameters: params{"account": other, "amount": 5}},
-		{Command: withdraw, Parameters: params{"account": key, "amount": 2}},
+		{Command: withdraw, ID: unique("withdraw"), Parameters: params{"account": key, "amount": 2}},
 	}
 	replies := bulk(t, b, lines)
 	require.Len(t, replies, len(lines))
 	for i, r := range replies {
 		require.Equal(t, i+1, r.Line)
-		if lines[i].ID != "" {
-			require.Equal(t, lines[i].ID, r.ID)
-		}
+		require.Equal(t, lines[i].ID, r.ID)
 	}
 	require.Equal(t, done{lines[0].ID, openAccount, "completed", accountType, key, 1, nil}, replies[0].done)
 	require.Equal(t, done{lines[2].ID, deposit, "completed", accountType, key, 2, json.RawMessage("5")}, replies[2].done)
 	require.Equal(t, "insufficient-funds", replies[3].fails(t, "rejected").Reason)
-	require.NotEmpty(t, replies[4].ID)
 	require.Equal(t, int64(3), b.balance(t, key))
 	require.Equal(t, "rejected", b.progress(t, withdraw, lines[3].ID).Status)
 }
@@ -115,7 +112,7 @@ func postsInOrder(t *testing.T, b *bank) {
 	}
 	for round := range uint64(rounds) {
 		for _, key := range keys {
-			l := line{Command: deposit, Parameters: params{"account": key, "amount": 1}, ExpectedSequence: &round}
+			l := line{Command: deposit, ID: unique("deposit"), Parameters: params{"account": key, "amount": 1}, ExpectedSequence: &round}
 			if round == 0 {
 				l.Command, l.Parameters = openAccount, params{"account": key, "owner": "Jana"}
 			}
@@ -146,28 +143,34 @@ func repeatsABulk(t *testing.T, b *bank) {
 
 func postsWrongLines(t *testing.T, b *bank) {
 	key := b.account(t, 0, 0)
-	good := jsonText(t, line{Command: deposit, Parameters: params{"account": key, "amount": 1}})
+	good := func() string {
+		return jsonText(t, line{Command: deposit, ID: unique("deposit"), Parameters: params{"account": key, "amount": 1}})
+	}
 	wrong := []struct {
 		line, code string
-		field      string // named in errors, if one is
+		fields     string // named in errors, if any are
 	}{
 		{`{"command":`, "invalid", ""},
 		{`[]`, "invalid", ""},
 		{`"deposit"`, "invalid", ""},
-		{good + good, "invalid", ""},
+		{`{}`, "invalid", "command id parameters"},
+		{`null`, "invalid", "command id parameters"},
+		{fmt.Sprintf(`{"command":"bank.deposit-money","parameters":{"account":%q,"amount":1}}`, key), "invalid", "id"},
+		{fmt.Sprintf(`{"command":null,"id":null,"parameters":{"account":%q,"amount":1}}`, key), "invalid", "command id"},
+		{good() + good(), "invalid", ""},
 		{fmt.Sprintf(`{"command":"bank.rob","id":"x","parameters":{"account":%q}}`, key), "not-found", ""},
 		{`{"command":"bank.deposit-money","id":"x"}`, "invalid", "parameters"},
 		{fmt.Sprintf(`{"command":"bank.deposit-money","id":"x","parameters":{"account":%q}}`, key), "invalid", "amount"},
 		{fmt.Sprintf(`{"command":"bank.deposit-money","id":"","parameters":{"account":%q,"amount":1}}`, key), "invalid", "id"},
 		{fmt.Sprintf(`{"command":"bank.deposit-money","id":7,"parameters":{"account":%q,"amount":1}}`, key), "invalid", "id"},
-		{fmt.Sprintf(`{"command":"bank.deposit-money","nonsense":7,"parameters":{"account":%q,"amount":1}}`, key), "invalid", "nonsense"},
-		{fmt.Sprintf(`{"command":"bank.deposit-money","expectedSequence":-1,"parameters":{"account":%q,"amount":1}}`, key), "invalid", "expectedSequence"},
-		{fmt.Sprintf(`{"command":"bank.deposit-money","expectedSequence":77,"parameters":{"account":%q,"amount":1}}`, key), "conflict", ""},
-		{fmt.Sprintf(`{"command":"bank.withdraw-money","parameters":{"account":%q,"amount":1000}}`, key), "rejected", ""},
+		{fmt.Sprintf(`{"command":"bank.deposit-money","id":"x","nonsense":7,"parameters":{"account":%q,"amount":1}}`, key), "invalid", "nonsense"},
+		{fmt.Sprintf(`{"command":"bank.deposit-money","id":"x","expectedSequence":-1,"parameters":{"account":%q,"amount":1}}`, key), "invalid", "expectedSequence"},
+		{fmt.Sprintf(`{"command":"bank.deposit-money","id":%q,"expectedSequence":77,"parameters":{"account":%q,"amount":1}}`, unique("late"), key), "conflict", ""},
+		{fmt.Sprintf(`{"command":"bank.withdraw-money","id":%q,"parameters":{"account":%q,"amount":1000}}`, unique("much"), key), "rejected", ""},
 	}
 	var lines []string
 	for _, w := range wrong {
-		lines = append(lines, w.line, good)
+		lines = append(lines, w.line, good())
 	}
 	replies := bulk(t, b, lines)
 	require.Len(t, replies, len(lines))
@@ -175,10 +178,11 @@ func postsWrongLines(t *testing.T, b *bank) {
 		r := replies[2*i]
 		require.Equal(t, 2*i+1, r.Line)
 		p := r.fails(t, w.code)
-		if w.field != "" {
-			require.Len(t, p.Errors, 1, w.line)
-			require.Equal(t, w.field, p.Errors[0].Field, w.line)
+		var fields []string
+		for _, f := range p.Errors {
+			fields = append(fields, f.Field)
 		}
+		require.Equal(t, w.fields, strings.Join(fields, " "), w.line)
 		require.Equal(t, "completed", replies[2*i+1].Status)
 	}
 	require.Equal(t, int64(len(wrong)), b.balance(t, key))
@@ -186,9 +190,11 @@ func postsWrongLines(t *testing.T, b *bank) {
 
 func postsLongLines(t *testing.T, b *bank) {
 	key := b.account(t, 0, 0)
-	l := jsonText(t, line{Command: deposit, Parameters: params{"account": key, "amount": 1}})
-	pad := func(size int) string { return l + strings.Repeat(" ", size-len(l)) }
-	replies := bulk(t, b, []string{pad(1 << 20), pad(1<<20 + 1), pad(5 << 20), l})
+	pad := func(size int) string {
+		l := jsonText(t, line{Command: deposit, ID: unique("deposit"), Parameters: params{"account": key, "amount": 1}})
+		return l + strings.Repeat(" ", max(0, size-len(l)))
+	}
+	replies := bulk(t, b, []string{pad(1 << 20), pad(1<<20 + 1), pad(5 << 20), pad(0)})
 	require.Len(t, replies, 4)
 	require.Equal(t, "completed", replies[0].Status)
 	replies[1].fails(t, "too-large")
@@ -209,7 +215,7 @@ func postsSlowly(t *testing.T, b *bank) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	answers := bufio.NewScanner(resp.Body)
 	for i := range 5 {
-		_, err := fmt.Fprintln(lines, jsonText(t, line{Command: deposit, Parameters: params{"account": key, "amount": 1}}))
+		_, err := fmt.Fprintln(lines, jsonText(t, line{Command: deposit, ID: unique("deposit"), Parameters: params{"account": key, "amount": 1}}))
 		require.NoError(t, err)
 		require.True(t, answers.Scan(), "line %d is not answered before the next one comes", i+1)
 		r := parseReply(t, answers.Text())
@@ -223,7 +229,7 @@ func postsSlowly(t *testing.T, b *bank) {
 
 func postsABulkInAContext(t *testing.T, b *bank) {
 	key := b.account(t, 0, 0)
-	l := line{Command: deposit, Parameters: params{"account": key, "amount": 1}}
+	l := line{Command: deposit, ID: unique("deposit"), Parameters: params{"account": key, "amount": 1}}
 	replies := bulk(t, b, []line{l}, header("Correlation-Id", "night run"), header("X-Who", "Petr"))
 	require.Equal(t, "completed", replies[0].Status)
 	context := b.events(t, of(key, "events"))[1].Context

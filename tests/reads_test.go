@@ -183,6 +183,7 @@ func verifies(t *testing.T, b *bank) {
 	r := b.verify(t, key)
 	require.True(t, r.OK, r.Problem)
 	require.EqualValues(t, 3, r.Commits)
+	require.EqualValues(t, 3, r.Head)
 	require.EqualValues(t, 4, r.Events)
 }
 
