@@ -21,8 +21,10 @@ type storeKind struct {
 
 // storeKinds has a row for each type that is known.
 var storeKinds = map[string]storeKind{
+	// One writer at a time; a second one waits by polling, while the first comes
+	// again.
 	"state.sqlite": {
-		Traits:       stream.Traits{Rollback: true, Across: true, MaxOps: 500},
+		Traits:       stream.Traits{Rollback: true, Across: true, MaxOps: 500, Writers: 1},
 		transactions: true,
 	},
 	"state.postgresql": {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +22,7 @@ type Config struct {
 	Metrics  prometheus.Registerer
 	ShortWay bool             // call entities that live in this process directly
 	MaxOpen  int              // entities kept in memory; 20,000
-	Flushers int              // group commits in flight; 2
+	Flushers int              // group commits in flight; what serves the store best
 	Now      func() time.Time // the clock of commits
 }
 
@@ -66,7 +67,7 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 		cfg.MaxOpen = 20_000
 	}
 	if cfg.Flushers == 0 {
-		cfg.Flushers = 2
+		cfg.Flushers = cmp.Or(store.Traits().Writers, 2)
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

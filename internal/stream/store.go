@@ -41,4 +41,5 @@ type Traits struct {
 	Rollback bool   // a failed Insert of several entries leaves none of them
 	Across   bool   // one Insert may hold entries of several partitions
 	MaxOps   int    // entries in one Insert
+	Writers  int    // Inserts at the same time that serve it best; 0 is 2
 }
