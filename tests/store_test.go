@@ -31,7 +31,7 @@ var stores = []struct {
 }{
 	{
 		name: "sqlite", start: startSQLite,
-		want: stream.Traits{Name: "state.sqlite", Rollback: true, Across: true},
+		want: stream.Traits{Name: "state.sqlite", Rollback: true, Across: true, Writers: 1},
 	},
 	{
 		name: "postgresql v2", start: startPostgres,
