@@ -68,9 +68,9 @@ func decoded(entity *catalog.Entity, event es.Event) (any, error) {
 	return kind.Decode(kind.Version, data)
 }
 
-// foldStored measures the same from the bytes of a store, as a read of an
-// earlier state does it: pages of commits, each of so many appends, their
-// frames, hashes and chain checked, each event decoded and folded.
+// foldStored measures the same from stored bytes, as a read of an earlier state
+// does it: pages of commits, each of so many appends, their frames, hashes and
+// chain checked, each event decoded and folded, here into the balance.
 func foldStored(appends int) func(context.Context, *lab) (measured, error) {
 	return func(ctx context.Context, _ *lab) (measured, error) {
 		store := stream.NewMemory()

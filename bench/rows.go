@@ -1,13 +1,14 @@
 package main
 
 // rows is the table. Rows that need the same mode of hosting stand together:
-// hosting anew takes a moment.
+// hosting anew takes a moment. The goal for a hot entity is for unrecorded
+// commands; a recorded one writes a key more for each, whatever is coalesced.
 var rows = []row{
 	// Many entities and a hot one, through the sidecar.
 	{"core.direct.unrecorded", "commands/s", higher, goals{"postgres": 2.2, "sqlite": 4}, direct(1000, addUnrecorded, false)},
 	{"core.direct.recorded", "commands/s", higher, goals{"postgres": 1.6, "sqlite": 3}, direct(1000, addRecorded, false)},
 	{"core.hot-entity.unrecorded", "commands/s", higher, onAll(8), direct(1, addUnrecorded, false)},
-	{"core.hot-entity.recorded", "commands/s", higher, onAll(8), direct(1, addRecorded, false)},
+	{"core.hot-entity.recorded", "commands/s", higher, nil, direct(1, addRecorded, false)},
 	{"core.append.large", "events/s", higher, goals{"postgres": 40_000}, largeAppends},
 	{"core.append.long-stream", "ms", lower, onAll(1.2), longStream},
 	{"core.projection.warm", "reads/s", higher, onAll(0.8), warmReads},
@@ -16,7 +17,7 @@ var rows = []row{
 	{"core.direct.unrecorded.short-way", "commands/s", higher, goals{"postgres": 4, "sqlite": 6}, direct(1000, addUnrecorded, true)},
 	{"core.direct.recorded.short-way", "commands/s", higher, goals{"postgres": 2.5, "sqlite": 4}, direct(1000, addRecorded, true)},
 	{"core.hot-entity.unrecorded.short-way", "commands/s", higher, onAll(8), direct(1, addUnrecorded, true)},
-	{"core.hot-entity.recorded.short-way", "commands/s", higher, onAll(8), direct(1, addRecorded, true)},
+	{"core.hot-entity.recorded.short-way", "commands/s", higher, nil, direct(1, addRecorded, true)},
 	{"core.latency.p50", "ms", lower, nil, latency(0.5)},
 	{"core.latency.p99", "ms", lower, nil, latency(0.99)},
 
