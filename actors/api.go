@@ -19,7 +19,17 @@ type Command struct {
 	Expected *uint64 // the entity's sequence must be this, else conflict
 	Context  stream.Context
 	CauseAt  time.Time // commit time of what caused it; zero if nothing of ours did
+
+	// Of a part of something that keeps a record of its own (a step, an item of a
+	// batch): then nothing is written but to the entity.
+	Step    string          // which decision of the command; "" is the direct one
+	Results json.RawMessage // of earlier steps: an object, by name
+	Settle  bool            // do not decide: make sure that it has happened or never will
+	Dry     bool            // decide, and append nothing
 }
+
+// StatusSettled is the answer to Settle for what has not happened and never will.
+const StatusSettled = "settled"
 
 // Answer is what a direct command came to. Result is JSON, nil if none.
 type Answer struct {

@@ -27,6 +27,7 @@ type entity struct {
 	tail    stream.Tail
 	folds   []catalog.Fold // by Projection.Index; nil where nobody asked yet
 	recent  []stream.RecentID
+	times   []commitTime // of the commits of recent, as far as they were seen; ascending
 	large   []bool // by Projection.Index: too large for a snapshot, so not marshalled for one again
 	unknown string // an event that this release does not know; "" if none
 	headAt  uint64 // commit number of the last head
@@ -61,7 +62,7 @@ func (e *entity) unlock() { e.turn <- struct{}{} }
 
 // drop forgets everything: the next turn opens the stream again.
 func (e *entity) drop() {
-	e.open, e.tail, e.folds, e.recent, e.large, e.unknown, e.headAt = false, stream.Tail{}, nil, nil, nil, "", 0
+	e.open, e.tail, e.folds, e.recent, e.times, e.large, e.unknown, e.headAt = false, stream.Tail{}, nil, nil, nil, nil, "", 0
 }
 
 // ensure opens the stream if it is not open, and makes the folds of needs.
@@ -116,7 +117,7 @@ func (e *entity) load(ctx context.Context, s *System, needs []*catalog.Projectio
 		for _, p := range needs {
 			e.folds[p.Index] = p.New()
 		}
-		e.recent, e.headAt = nil, 0
+		e.recent, e.times, e.headAt = nil, nil, 0
 	}
 	fresh()
 	tail, err := s.reader.Open(ctx, e.id, func(h *stream.Head) bool {
@@ -130,7 +131,7 @@ func (e *entity) load(ctx context.Context, s *System, needs []*catalog.Projectio
 		if unknown != "" {
 			e.unknown = unknown
 		}
-		e.recent = stream.Remember(e.recent, &raw.Commit)
+		e.remember(&raw.Commit)
 		return err
 	})
 	e.tail = tail
@@ -164,7 +165,7 @@ func (e *entity) restore(h *stream.Head, needs []*catalog.Projection) bool {
 // follow moves the tail to a commit of ours that was written.
 func (e *entity) follow(c *stream.Commit, stored []byte) {
 	e.tail = stream.Tail{Number: c.Number, Hash: stream.HashOf(stored), Last: c.Last(), At: c.At}
-	e.recent = stream.Remember(e.recent, c)
+	e.remember(c)
 }
 
 // remembered finds an append id among the recent ones.

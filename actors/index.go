@@ -68,7 +68,7 @@ func indexDomain() *catalog.Domain {
 			p := new(register)
 			return p, json.Unmarshal(params, p)
 		},
-		Decision: catalog.Decision{
+		Steps: []*catalog.Step{{Name: "register", Decision: &catalog.Decision{
 			Step: "register", Entity: entity, Needs: []*catalog.Projection{keys}, Result: reflect.TypeFor[struct{}](),
 			Key: func(params any) string { return params.(*register).Shard },
 			Decide: func(r catalog.Reader, c catalog.Call) (catalog.Outcome, error) {
@@ -78,7 +78,7 @@ func indexDomain() *catalog.Domain {
 				}
 				return catalog.Outcome{Events: []any{registered{key}}}, nil
 			},
-		},
+		}}},
 	}
 	return &catalog.Domain{
 		Name: catalog.Reserved, Own: true,

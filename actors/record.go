@@ -13,7 +13,7 @@ import (
 func commandStream(id string) stream.ID { return stream.ID{Type: flow.CommandType, Key: id} }
 
 // recorded says whether the command gets a stream of its own.
-func (k *call) recorded() bool { return k.def != nil && !k.def.Unrecorded }
+func (k *call) recorded() bool { return k.def != nil && k.Step == "" && !k.def.Unrecorded }
 
 // final says whether what was decided is written to the command's stream:
 // a success or the domain's no. Anything else may be tried again.
@@ -53,7 +53,7 @@ func (s *System) record(t *turn) {
 			continue
 		}
 		id := commandStream(k.ID)
-		step := flow.StepInitiated{Step: k.def.Decision.Step, Entity: k.answer.Entity, Key: k.answer.Key}
+		step := flow.StepInitiated{Step: k.decision.Step, Entity: k.answer.Entity, Key: k.answer.Key}
 		a := stream.Append{ID: k.ID + "/direct", ParamsHash: k.hash, Context: k.Context}
 		for _, e := range flow.Direct(k.Name, k.Params, step, k.answer.Sequence, k.answer.Result, k.fault) {
 			data, err := encode(e.Data)
@@ -98,6 +98,7 @@ func (s *System) answerFrom(k *call, value []byte) {
 // repeat answers a command whose append the entity remembers.
 func (s *System) repeat(ctx context.Context, e *entity, k *call, r *stream.RecentID) {
 	k.answered = true
+	k.fault = nil
 	if r.ParamsHash != k.hash {
 		k.fault = conflictingID(k.ID)
 		return
@@ -108,11 +109,18 @@ func (s *System) repeat(ctx context.Context, e *entity, k *call, r *stream.Recen
 			return
 		}
 		for i := range raw.Commit.Appends {
-			if a := &raw.Commit.Appends[i]; a.ID == k.appendID {
-				k.fault = nil
+			a := &raw.Commit.Appends[i]
+			switch {
+			case a.ID != k.appendID:
+				continue
+			case len(a.Events) > 0:
 				k.answer.Status, k.answer.Sequence, k.answer.Result = flow.StatusCompleted, r.Last, a.Result
-				return
+			case k.Settle:
+				k.answer.Status, k.answer.Sequence = StatusSettled, r.Last
+			default:
+				k.fault = catalog.Faultf(catalog.Conflict, "%s was given up before it came here", k.appendID)
 			}
+			return
 		}
 	}
 	k.fault = catalog.Faultf(catalog.Unavailable, "%s: commit %d could not be read", e.id, r.Commit)

@@ -30,7 +30,9 @@ const (
 type call struct {
 	Command
 	def      *catalog.Command
+	decision *catalog.Decision
 	params   any
+	results  map[string]json.RawMessage
 	appendID string
 	hash     [16]byte
 
@@ -57,10 +59,21 @@ func (s *System) newCall(c Command) *call {
 	if len(c.Params) > stream.MaxAppend {
 		return k.refuse(catalog.Faultf(catalog.TooLarge, "%d bytes of parameters, the limit is %d", len(c.Params), stream.MaxAppend))
 	}
-	d := &k.def.Decision
+	if c.Step == "" {
+		k.decision = k.def.Direct()
+	} else {
+		k.decision = k.def.Decision(c.Step)
+	}
+	if k.decision == nil {
+		return k.refuse(catalog.Faultf(catalog.NotFound, "no decision %q of command %q", c.Step, c.Name))
+	}
+	d := k.decision
 	var invalid error
 	key, err := guard(func() (string, error) {
-		if k.params, invalid = k.def.Decode(c.Params); invalid != nil {
+		if k.params, invalid = k.def.Decode(c.Params); invalid == nil && len(c.Results) > 0 {
+			invalid = json.Unmarshal(c.Results, &k.results)
+		}
+		if invalid != nil {
 			return "", nil //nolint:nilerr // the caller's mistake, answered below
 		}
 		return d.Key(k.params), nil
@@ -81,7 +94,7 @@ func (s *System) newCall(c Command) *call {
 // way to its entity, in bytes, generously and without a result.
 func (k *call) size() int {
 	a := stream.Append{ID: k.ID, Context: k.Context}
-	return 512 + 7*len(k.ID) + len(k.Params) + a.Size()
+	return 512 + 7*len(k.ID) + len(k.Params) + len(k.Results) + a.Size()
 }
 
 // hashOf tells a repeat of a command from another use of its id.
@@ -153,7 +166,7 @@ func (s *System) runTurn(ctx context.Context, e *entity, calls []*call) (rest []
 		for _, k := range calls {
 			if !k.answered {
 				open = append(open, k)
-				needs = append(needs, k.def.Decision.Needs...)
+				needs = append(needs, k.decision.Needs...)
 			}
 		}
 		calls = open
@@ -217,8 +230,18 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 			return t, calls[i:]
 		}
 		k.fault, k.answer.Status, k.answer.Result = nil, flow.StatusCompleted, nil
-		if r := e.remembered(k.appendID); r != nil {
+		r, err := s.recallAppend(ctx, e, k)
+		if err != nil {
+			k.refuse(faultOf(err))
+			continue
+		}
+		if r != nil {
 			s.repeat(ctx, e, k, r)
+			continue
+		}
+		if k.Settle {
+			s.settle(e, t, k)
+			t.decided = append(t.decided, k)
 			continue
 		}
 		out, f := s.ask(e, t, k)
@@ -226,8 +249,10 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 			return t, calls[i:]
 		}
 		t.bytes += k.size()
-		if f == nil {
-			var err error
+		switch {
+		case f == nil && k.Dry:
+			k.answer.Result, k.answer.Sequence = out.Result, t.last
+		case f == nil:
 			if f, err = guard(func() (*catalog.Fault, error) { return s.take(e, t, k, out), nil }); err != nil {
 				s.log.Error("a fold failed", "command", k.Name, "id", k.ID, "stream", e.id, "error", err)
 				k.refuse(catalog.Faultf(catalog.Internal, "a projection of %s failed", e.id.Type))
@@ -257,7 +282,7 @@ func (t *turn) holds(commandID string) bool {
 
 // ask checks the preconditions and runs the decision.
 func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fault) {
-	d := &k.def.Decision
+	d := k.decision
 	k.missing = nil
 	switch {
 	case e.unknown != "":
@@ -280,6 +305,7 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 			Params: k.params, ID: k.ID, At: t.at,
 			Who: k.Context.Who, Source: k.Context.Source, Commentary: k.Context.Commentary,
 			CorrelationID: k.Context.CorrelationID, CausationID: k.Context.CausationID,
+			Results: k.results,
 		})
 	})
 	if err == nil || len(k.missing) > 0 {

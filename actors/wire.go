@@ -121,6 +121,10 @@ func (c *Command) pack(p *packer) {
 	p.text(c.Context.CausationID)
 	p.text(c.Context.Schema)
 	p.moment(c.CauseAt)
+	p.text(c.Step)
+	p.optional(c.Results)
+	p.flag(c.Settle)
+	p.flag(c.Dry)
 }
 
 func (c *Command) unpack(u *unpacker) {
@@ -134,6 +138,7 @@ func (c *Command) unpack(u *unpacker) {
 		CorrelationID: u.text(), CausationID: u.text(), Schema: u.text(),
 	}
 	c.CauseAt = u.moment()
+	c.Step, c.Results, c.Settle, c.Dry = u.text(), u.optional(), u.flag(), u.flag()
 }
 
 // readRequest asks for a projection or a classifier's verdict now.

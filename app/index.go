@@ -39,7 +39,7 @@ type indexClassifier struct {
 type indexCommand struct {
 	Name       string `json:"name"`
 	Doc        string `json:"doc,omitempty"`
-	Entity     string `json:"entity"`
+	Entity     string `json:"entity,omitempty"`
 	Parameters string `json:"parameters" doc:"where their schema is"`
 	Example    string `json:"example"`
 }
@@ -56,11 +56,19 @@ func newIndex(s *Server) ([]byte, error) {
 		p := s.commands[c.Name]
 		body, _ := encodeJSON(exampleOf(p.registry, p.schema)) // it came from JSON or from tags: it cannot fail
 		x.Commands = append(x.Commands, indexCommand{
-			Name: c.Name, Doc: c.Doc, Entity: c.Decision.Entity.Type, Parameters: schemaLink(p),
+			Name: c.Name, Doc: c.Doc, Entity: entityOf(c), Parameters: schemaLink(p),
 			Example: fmt.Sprintf("curl %s -d %s", quoted(host+"/commands/"+c.Name), quoted(string(body))),
 		})
 	}
 	return encodeJSON(x)
+}
+
+// entityOf is the type of entity that a direct command is about.
+func entityOf(c *catalog.Command) string {
+	if d := c.Direct(); d != nil {
+		return d.Entity.Type
+	}
+	return ""
 }
 
 func (s *Server) indexEntity(e *catalog.Entity) indexEntity {

@@ -80,7 +80,7 @@ func (d *document) addCommand(post *operation, c *catalog.Command, p *params) {
 	answer := *d.registry.SchemaFromRef(d.schema(actors.Answer{}).Ref)
 	answer.Properties = maps.Clone(answer.Properties)
 	delete(answer.Properties, "result")
-	if t := c.Decision.Result; t != nil && t.Size() > 0 {
+	if t := c.Result; t != nil && t.Size() > 0 {
 		answer.Properties["result"] = d.registry.Schema(t, true, t.Name())
 	}
 	d.answer(out, &answer)

@@ -28,7 +28,11 @@ type params struct {
 
 // commandParams makes the params of a command.
 func commandParams(r huma.Registry, c *catalog.Command) (*params, error) {
-	return newParams(r, c.Params, c.Decode, c.Decision.Key)
+	var key func(any) string
+	if d := c.Direct(); d != nil {
+		key = d.Key
+	}
+	return newParams(r, c.Params, c.Decode, key)
 }
 
 // classifierParams makes the params of a classifier.

@@ -35,10 +35,10 @@ func TestADecisionIsToldWhatTheCallerSaid(t *testing.T) {
 	})
 	params, err := c.Decode([]byte(`{"counter":"c","by":5}`))
 	require.NoError(t, err)
-	require.Equal(t, "c", c.Decision.Key(params))
+	require.Equal(t, "c", c.Direct().Key(params))
 	require.Equal(t, reflect.TypeFor[Add](), c.Params)
 	at := time.Now().UTC()
-	_, err = c.Decision.Decide(empty{}, catalog.Call{
+	_, err = c.Direct().Decide(empty{}, catalog.Call{
 		Params: params, ID: "id", At: at, Who: "who", Source: "source", Commentary: "why", CorrelationID: "corr", CausationID: "cause",
 	})
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestParametersThatDoNotFit(t *testing.T) {
 
 func TestWhatADecisionComesTo(t *testing.T) {
 	decide := func(c *catalog.Command) (catalog.Outcome, error) {
-		return c.Decision.Decide(empty{}, catalog.Call{Params: &Add{"c", 5}})
+		return c.Direct().Decide(empty{}, catalog.Call{Params: &Add{"c", 5}})
 	}
 	t.Run("events and a result", func(t *testing.T) {
 		out, err := decide(add(func(n int, c es.Call[Add]) (es.Events, int, error) {
@@ -103,6 +103,6 @@ func TestAViewNeedsEachProjectionOnce(t *testing.T) {
 	c := commandOf(es.NewCommand("add", es.Decide("add", Add.on, v, func(int, es.Call[Add]) (es.Events, es.None, error) {
 		return nil, es.None{}, nil
 	})))
-	require.Equal(t, []*catalog.Projection{projectionOf(Count), projectionOf(Resets)}, c.Decision.Needs)
-	require.Same(t, projectionOf(Count).Entity, c.Decision.Entity)
+	require.Equal(t, []*catalog.Projection{projectionOf(Count), projectionOf(Resets)}, c.Direct().Needs)
+	require.Same(t, projectionOf(Count).Entity, c.Direct().Entity)
 }

@@ -39,13 +39,17 @@ func (s *Stream) When(r Request) *Outcome {
 		s.t.Fatalf("parameters of %s, %s: %v", r.command.Name, data, err)
 		return o
 	}
-	d := r.command.Decision
+	d := r.command.Direct()
+	if d == nil {
+		s.t.Fatalf("command %q runs on: test its steps", r.command.Name)
+		return o
+	}
 	if key := d.Key(params); d.Entity != s.entity || key != s.key {
 		s.t.Fatalf("%s is about %q of %q, the test about %q of %q", r.command.Name, key, d.Entity.Type, s.key, s.entity.Type)
 		return o
 	}
 	call := catalog.Call{Params: params, ID: fmt.Sprintf("command-%d", len(s.log)+1), At: s.now, Who: s.who}
-	outcome, err := s.decide(&d, call)
+	outcome, err := s.decide(d, call)
 	o.result, o.err = outcome.Result, err
 	for _, e := range outcome.Events {
 		s.append(e, call.ID)

@@ -5,6 +5,7 @@ package catalog
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"time"
 )
@@ -90,49 +91,6 @@ type Reader interface {
 	Past(p *Projection, at time.Time) Fold
 }
 
-// Command is a direct command: one decision on one entity.
-type Command struct {
-	Local      string // "deposit-money"
-	Name       string // "bank.deposit-money"; set by the domain
-	Doc        string
-	Params     reflect.Type
-	Decode     func(params []byte) (any, error)
-	Unrecorded bool
-	Decision   Decision
-}
-
-// Decision is a step on one entity.
-type Decision struct {
-	Step      string
-	Entity    *Entity
-	Needs     []*Projection
-	MustBeNew bool
-	MustExist bool
-	Result    reflect.Type
-	Key       func(params any) string
-	// Decide answers with the events to append and the result, JSON or nil. The
-	// error is a *Fault, or a fault of the author's code.
-	Decide func(r Reader, c Call) (Outcome, error)
-}
-
-// Outcome is what a decision came to.
-type Outcome struct {
-	Events []any // values or pointers of the entity's event types
-	Result json.RawMessage
-}
-
-// Call is what a decision is told beside the state.
-type Call struct {
-	Params        any // what Command.Decode answered
-	ID            string
-	At            time.Time // of the turn, UTC
-	Who           string
-	Source        string
-	Commentary    string
-	CorrelationID string
-	CausationID   string
-}
-
 // Verdict is a classifier's judgement of an entity.
 type Verdict int
 
@@ -155,4 +113,18 @@ type Classifier struct {
 	Decode func(params []byte) (any, error)
 	Needs  []*Projection
 	Judge  func(r Reader, params any) Verdict
+}
+
+// MarshalText makes a verdict's name its JSON.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText reads a verdict's name.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for _, known := range []Verdict{Undecided, Included, Excluded} {
+		if known.String() == string(text) {
+			*v = known
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a verdict", text)
 }

@@ -141,27 +141,12 @@ func (c *Catalog) add(d *Domain, fault func(string, ...any)) {
 		c.Classifiers[k.Entity.Type][k.Name] = k
 	}
 	for _, k := range d.Commands {
-		what := fmt.Sprintf("command %q", k.Local)
-		if !nameOK(k.Local) || !nameOK(k.Decision.Step) {
-			fault("%s: a command's and a step's name is lower-case letters, digits and dashes", what)
+		c.addCommand(d.Name, k, known, needs, fault)
+	}
+	for _, k := range d.Commands {
+		if k.Batch != nil && !slices.Contains(d.Commands, k.Batch.Item) {
+			fault("command %q: its item, command %q, is not in domain %q", k.Local, k.Batch.Item.Local, d.Name)
 		}
-		switch name := d.Name + "." + k.Local; k.Name {
-		case "":
-			k.Name = name
-		case name:
-		default:
-			fault("%s belongs to another domain already, as %q", what, k.Name)
-		}
-		if c.Commands[k.Name] != nil {
-			fault("%s is defined twice", what)
-		}
-		if k.Decision.MustBeNew && k.Decision.MustExist {
-			fault("%s: its entity cannot be new and exist", what)
-		}
-		if known(what, k.Decision.Entity) {
-			needs(what, k.Decision.Entity, k.Decision.Needs)
-		}
-		c.Commands[k.Name] = k
 	}
 }
 

@@ -1,0 +1,4 @@
+package catalog
+
+// Group is replaced by the groups branch.
+type Group struct{}
