@@ -28,9 +28,9 @@ type entity struct {
 	folds   []catalog.Fold // by Projection.Index; nil where nobody asked yet
 	recent  []stream.RecentID
 	times   []commitTime // of the commits of recent, as far as they were seen; ascending
-	large   []bool // by Projection.Index: too large for a snapshot, so not marshalled for one again
-	unknown string // an event that this release does not know; "" if none
-	headAt  uint64 // commit number of the last head
+	large   []bool       // by Projection.Index: too large for a snapshot, so not marshalled for one again
+	unknown string       // an event that this release does not know; "" if none
+	headAt  uint64       // commit number of the last head
 
 	stale atomic.Bool // the sidecar let go of the actor during a turn: open again before the next
 

@@ -95,14 +95,14 @@ func (s *System) Progress(ctx context.Context, command, id string, asOf *time.Ti
 		}
 		commits = append(commits, &raw.Commit)
 	}
-	p, err := progressOf(id, commits...)
+	st, err := stateOf(id, commits...)
 	switch {
 	case err != nil:
-		return p, faultOf(err)
-	case p.Command != command:
-		return p, missing
+		return st.Progress, faultOf(err)
+	case st.Progress.Command != command:
+		return st.Progress, missing
 	}
-	return p, nil
+	return st.Progress, nil
 }
 
 func futureAsOf() *catalog.Fault {
@@ -175,11 +175,11 @@ func (s *System) listedProgress(ctx context.Context, batch []listed) ([]flow.Pro
 		if err != nil {
 			return nil, err
 		}
-		p, err := progressOf(batch[i].ID, &c)
+		st, err := stateOf(batch[i].ID, &c)
 		if err != nil {
 			return nil, err
 		}
-		items = append(items, p)
+		items = append(items, st.Progress)
 	}
 	return items, nil
 }

@@ -83,15 +83,16 @@ func (s *System) answerFrom(k *call, value []byte) {
 		k.fault = conflictingID(k.ID)
 		return
 	}
-	p, err := progressOf(k.ID, &c)
+	st, err := stateOf(k.ID, &c)
 	if err != nil {
 		k.fault = faultOf(err)
 		return
 	}
+	p := &st.Progress
 	k.fault = p.Error
 	k.answer.Status, k.answer.Result = p.Status, p.Result
 	if len(p.Steps) > 0 {
-		k.answer.Sequence = p.Steps[0].Sequence
+		k.answer.Sequence = st.Subjects[p.Steps[0].Name].Sequence
 	}
 }
 
@@ -109,18 +110,10 @@ func (s *System) repeat(ctx context.Context, e *entity, k *call, r *stream.Recen
 			return
 		}
 		for i := range raw.Commit.Appends {
-			a := &raw.Commit.Appends[i]
-			switch {
-			case a.ID != k.appendID:
-				continue
-			case len(a.Events) > 0:
-				k.answer.Status, k.answer.Sequence, k.answer.Result = flow.StatusCompleted, r.Last, a.Result
-			case k.Settle:
-				k.answer.Status, k.answer.Sequence = StatusSettled, r.Last
-			default:
-				k.fault = catalog.Faultf(catalog.Conflict, "%s was given up before it came here", k.appendID)
+			if a := &raw.Commit.Appends[i]; a.ID == k.appendID {
+				k.answerFromAppend(a, r)
+				return
 			}
-			return
 		}
 	}
 	k.fault = catalog.Faultf(catalog.Unavailable, "%s: commit %d could not be read", e.id, r.Commit)
@@ -130,18 +123,20 @@ func conflictingID(id string) *catalog.Fault {
 	return catalog.Faultf(catalog.Conflict, "id %q was used before with other parameters", id)
 }
 
-// progressOf folds the commits of a command stream.
-func progressOf(id string, commits ...*stream.Commit) (flow.Progress, error) {
-	p := flow.Progress{ID: id}
+// stateOf folds the commits of a command stream.
+func stateOf(id string, commits ...*stream.Commit) (*flow.State, error) {
+	st := &flow.State{Progress: flow.Progress{ID: id}}
 	for _, c := range commits {
+		sequence := c.First
 		for i := range c.Appends {
 			for k := range c.Appends[i].Events {
 				e := &c.Appends[i].Events[k]
-				if err := p.Apply(e.Name, e.Data, c.At); err != nil {
-					return p, err
+				if err := st.Apply(e.Name, e.Data, sequence, c.At); err != nil {
+					return st, err
 				}
+				sequence++
 			}
 		}
 	}
-	return p, nil
+	return st, nil
 }

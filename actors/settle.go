@@ -2,8 +2,11 @@ package actors
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
+	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
@@ -65,9 +68,59 @@ func (e *entity) remember(c *stream.Commit) {
 // settle takes a call's append id for good: an append without events. Whatever
 // is still under way with that id finds it taken.
 func (s *System) settle(e *entity, t *turn, k *call) {
-	a := stream.Append{ID: k.appendID, ParamsHash: k.hash, Context: k.Context}
+	s.takeID(e, t, k, nil)
+	k.answer.Status, k.answer.Sequence, k.answer.Result = StatusSettled, t.last, nil
+}
+
+// closing is what is stored of a step that appended no event: its answer.
+type closing struct {
+	Fault  *catalog.Fault  `json:"fault,omitempty"`
+	Result json.RawMessage `json:"result,omitempty"`
+}
+
+// closes says whether a fault ends a step for good, so that its id is taken: a
+// try that is still under way would otherwise carry it out when the state has
+// moved on. The no of an undoing is not the last word.
+func (k *call) closes(f *catalog.Fault) bool {
+	return k.Step != "" && !k.Dry && !k.decision.Undoes && f.Code != catalog.Unavailable && f.Code != catalog.Internal
+}
+
+// close takes the id of a step that appended no event, with its answer.
+func (s *System) close(e *entity, t *turn, k *call, f *catalog.Fault) {
+	answer, err := encode(closing{f, k.answer.Result})
+	if err != nil {
+		panic(err) // a result is JSON already
+	}
+	s.takeID(e, t, k, answer)
+}
+
+func (s *System) takeID(e *entity, t *turn, k *call, answer []byte) {
+	a := stream.Append{ID: k.appendID, ParamsHash: k.hash, Context: k.Context, Result: answer}
 	a.Context.Schema = e.def.Schema()
 	t.appends = append(t.appends, a)
-	t.bytes += k.size()
-	k.answer.Status, k.answer.Sequence, k.answer.Result = StatusSettled, t.last, nil
+	t.bytes += k.size() + len(answer)
+}
+
+// answerFromAppend answers a call from what its append says.
+func (k *call) answerFromAppend(a *stream.Append, r *stream.RecentID) {
+	k.answer.Status, k.answer.Sequence, k.answer.Result = flow.StatusCompleted, r.Last, a.Result
+	if len(a.Events) > 0 {
+		return
+	}
+	var c closing
+	switch {
+	case a.Result == nil && k.Settle:
+		k.answer.Status = StatusSettled
+	case a.Result == nil:
+		k.fault = catalog.Faultf(catalog.Conflict, "%s was given up before it came here", k.appendID)
+	default:
+		if err := json.Unmarshal(a.Result, &c); err != nil {
+			k.fault = catalog.Faultf(catalog.Internal, "%s: the answer that is stored cannot be read", k.appendID)
+			return
+		}
+		k.fault, k.answer.Result = c.Fault, c.Result
+		if c.Fault != nil && c.Fault.Code == catalog.Rejected {
+			k.answer.Status = flow.StatusRejected
+		}
+	}
 }

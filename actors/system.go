@@ -53,7 +53,9 @@ type System struct {
 // New makes a System over a store. Without a sidecar (nil) it is alone: every
 // entity lives in this process. Close it.
 func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Config) (*System, error) {
-	all, err := catalog.New(append([]*catalog.Domain{indexDomain()}, domains...)...)
+	var all *catalog.Catalog
+	own := ownDomain(indexDomain(), commandDomain(func() *catalog.Catalog { return all }))
+	all, err := catalog.New(append([]*catalog.Domain{own}, domains...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +92,17 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 	s.host = newHost(cfg.MaxOpen, sidecar == nil, func(e *entity) { s.letGo(e) })
 	s.lanes = newLanes(s.send)
 	return s, nil
+}
+
+// ownDomain is Longrun's own, of several parts.
+func ownDomain(parts ...*catalog.Domain) *catalog.Domain {
+	own := &catalog.Domain{Name: catalog.Reserved, Own: true}
+	for _, p := range parts {
+		own.Entities = append(own.Entities, p.Entities...)
+		own.Projections = append(own.Projections, p.Projections...)
+		own.Commands = append(own.Commands, p.Commands...)
+	}
+	return own
 }
 
 // Catalog is what the system hosts, Longrun's own types among it.

@@ -264,6 +264,9 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 		if f != nil && f.Code == catalog.Rejected {
 			k.answer.Status = flow.StatusRejected
 		}
+		if f != nil && k.closes(f) {
+			s.close(e, t, k, f)
+		}
 		t.decided = append(t.decided, k)
 	}
 	return t, nil
@@ -334,7 +337,10 @@ func guard[T any](f func() (T, error)) (out T, err error) {
 // take adds what a decision came to to the turn, and folds it: decoded from the
 // bytes that will be stored, so that memory and stream never differ.
 func (s *System) take(e *entity, t *turn, k *call, out catalog.Outcome) *catalog.Fault {
-	a := stream.Append{ID: k.appendID, ParamsHash: k.hash, Context: k.Context, Result: out.Result}
+	a := stream.Append{ID: k.appendID, ParamsHash: k.hash, Context: k.Context}
+	if !k.def.Transient {
+		a.Result = out.Result
+	}
 	a.Context.Schema = e.def.Schema()
 	values := make([]any, len(out.Events))
 	known := make([]*catalog.Event, len(out.Events))
@@ -363,6 +369,9 @@ func (s *System) take(e *entity, t *turn, k *call, out catalog.Outcome) *catalog
 	t.bytes += 2*len(out.Result) + size
 	k.answer.Result, k.answer.Sequence = out.Result, t.last
 	if len(out.Events) == 0 {
+		if k.Step != "" {
+			s.close(e, t, k, nil)
+		}
 		return nil
 	}
 	meta := metaOf(e.id, a.Context)
@@ -405,7 +414,7 @@ func (s *System) commit(ctx context.Context, e *entity, t *turn) (again bool, er
 	if len(t.appends) == 0 && len(t.records) == 0 {
 		return false, nil
 	}
-	if len(t.appends) > 0 && e.tail.Last == 0 && e.id.Type != indexType {
+	if len(t.appends) > 0 && e.tail.Last == 0 && !longrunsOwn(e.id.Type) {
 		if err := s.registerKey(ctx, e.id); err != nil {
 			return false, err
 		}
@@ -429,6 +438,9 @@ func (s *System) write(ctx context.Context, e *entity, t *turn) (again bool, err
 	for _, r := range t.records {
 		g.entries = append(g.entries, r.entry)
 		g.rows = append(g.rows, r.row)
+	}
+	if e.id.Type == flow.CommandType && c.Number == 1 {
+		g.rows = append(g.rows, firstRow(e))
 	}
 	done := make(chan outcome, 1)
 	g.done = func(o outcome) { done <- o }

@@ -119,7 +119,7 @@ func (s *DecideStep[P, R]) When(holds func(Call[P]) bool) *DecideStep[P, R] {
 // name of its own. It cannot refuse: what was decided must be undone.
 func (s *DecideStep[P, R]) Undo(name string, undo func(Call[P]) Events) *DecideStep[P, R] {
 	d := *s.s.Decision
-	d.Step, d.Needs, d.MustBeNew, d.MustExist, d.Result = name, nil, false, false, nil
+	d.Step, d.Needs, d.MustBeNew, d.MustExist, d.Result, d.Undoes = name, nil, false, false, nil, true
 	d.Decide = func(_ catalog.Reader, c catalog.Call) (catalog.Outcome, error) {
 		return outcomeOf(name, undo(callOf[P](c)), None{})
 	}
@@ -137,7 +137,7 @@ func (s *DecideStep[P, R]) Retry(r Retry) *DecideStep[P, R] {
 // tried again, and at last left to people.
 func UndoBy[P any, K ~string, S, R any](s *DecideStep[P, R], name string, v View[K, S], undo func(S, Call[P]) (Events, error)) *DecideStep[P, R] {
 	d := *s.s.Decision
-	d.Step, d.Needs, d.MustBeNew, d.MustExist, d.Result = name, v.needs(), false, false, nil
+	d.Step, d.Needs, d.MustBeNew, d.MustExist, d.Result, d.Undoes = name, v.needs(), false, false, nil, true
 	d.Decide = func(r catalog.Reader, c catalog.Call) (catalog.Outcome, error) {
 		events, err := undo(v.read(r), callOf[P](c))
 		if err != nil {

@@ -27,10 +27,10 @@ type Entity struct {
 // Event is a type of event in its newest version.
 type Event struct {
 	Name    string
-	Aliases []string // names that older releases wrote
-	Version int      // 1 and up
-	Index   int      // its place in Entity.Events
-	Go      reflect.Type
+	Aliases []string     // names that older releases wrote
+	Version int          // 1 and up
+	Index   int          // its place in Entity.Events
+	Go      reflect.Type // nil if its values name it themselves, by StoredAs
 
 	// Decode turns stored data of a version up to Version into a pointer to
 	// the newest Go value, through the upcasters.
@@ -43,7 +43,12 @@ func (e *Entity) Event(name string) *Event { return e.byName[name] }
 
 // EventOf finds the type of an event that a decision returned; nil if the
 // entity does not declare it.
-func (e *Entity) EventOf(event any) *Event { return e.byGo[reflect.TypeOf(event)] }
+func (e *Entity) EventOf(event any) *Event {
+	if named, ok := event.(interface{ StoredAs() string }); ok {
+		return e.byName[named.StoredAs()]
+	}
+	return e.byGo[reflect.TypeOf(event)]
+}
 
 // Schema is a fingerprint of the events and versions that this release knows.
 func (e *Entity) Schema() string { return e.schema }

@@ -18,6 +18,7 @@ type Command struct {
 	Decode     func(params []byte) (any, error)
 	Check      func(params any) error // what the schema cannot say; nil if nothing
 	Unrecorded bool
+	Transient  bool    // its answer is not stored: a repeat gets none
 	Steps      []*Step // of a batch none
 	Batch      *Batch
 	Schedule   *Schedule
@@ -153,6 +154,7 @@ type Decision struct {
 	MustExist bool
 	Result    reflect.Type
 	Key       func(params any) string
+	Undoes    bool // it makes a step undone: a no of it is tried again
 	// Decide answers with the events to append and the result, JSON or nil. The
 	// error is a *Fault, or a fault of the author's code.
 	Decide func(r Reader, c Call) (Outcome, error)

@@ -170,6 +170,10 @@ func (e *Entity) index() {
 			}
 			e.byName[name] = ev
 		}
+		if ev.Go == nil {
+			all = append(all, fmt.Sprintf("%s/%d", ev.Name, ev.Version))
+			continue
+		}
 		if e.byGo[ev.Go] != nil {
 			fault("events %q and %q of %q are one Go type", e.byGo[ev.Go].Name, ev.Name, e.Type)
 		}

@@ -1,4 +1,0 @@
-package catalog
-
-// Group is replaced by the groups branch.
-type Group struct{}
