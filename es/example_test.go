@@ -269,3 +269,32 @@ func ExampleCommand_Unrecorded() {
 	fmt.Println(example(add).Catalog().Commands[0].Unrecorded)
 	// Output: true
 }
+
+// Groups are put together of classifiers; who is in one is found when a batch or
+// a query asks for it.
+func ExampleGroup() {
+	above := es.NewClassifier("above", Count, func(p Above, n int) es.Verdict { return es.If(n > p.Threshold) })
+	_ = example(above).Validate() // an application does this at its start
+
+	between := es.And(above.With(Above{10}), es.Not(above.With(Above{20})))
+	form, _ := json.Marshal(between.Catalog())
+	fmt.Println(string(form))
+	// Output: {"and":[{"entity":"example.counter","classifier":"above","parameters":{"threshold":10}},{"not":{"entity":"example.counter","classifier":"above","parameters":{"threshold":20}}}]}
+}
+
+func ExampleEntity_All() {
+	_ = example().Validate() // an application does this at its start
+	form, _ := json.Marshal(Counter.All().Catalog())
+	fmt.Println(string(form))
+	// Output: {"all":"example.counter"}
+}
+
+func ExampleOr() {
+	reset := es.NewClassifier("reset", Resets, func(_ es.None, n int) es.Verdict { return es.If(n > 0) })
+	counted := es.NewClassifier("counted", Count, func(_ es.None, n int) es.Verdict { return es.If(n > 0) })
+	_ = example(reset, counted).Validate() // an application does this at its start
+
+	form, _ := json.Marshal(es.Or(reset.With(es.None{}), counted.With(es.None{})).Catalog())
+	fmt.Println(string(form))
+	// Output: {"or":[{"entity":"example.counter","classifier":"reset","parameters":{}},{"entity":"example.counter","classifier":"counted","parameters":{}}]}
+}

@@ -13,13 +13,16 @@ import (
 type writer struct {
 	t      testing.TB
 	store  *Memory
+	id     ID
 	tail   Tail
 	recent []RecentID
 	step   time.Duration // between two commits
 }
 
-func newWriter(t testing.TB) *writer {
-	return &writer{t: t, store: NewMemory(), step: time.Second}
+func newWriter(t testing.TB) *writer { return newWriterOf(t, NewMemory(), account) }
+
+func newWriterOf(t testing.TB, store *Memory, id ID) *writer {
+	return &writer{t: t, store: store, id: id, step: time.Second}
 }
 
 func (w *writer) reader() Reader { return Reader{Store: w.store} }
@@ -32,7 +35,7 @@ func (w *writer) next(appends ...Append) Commit {
 	}
 	n := w.tail.Number + 1
 	return Commit{
-		Stream: account, Number: n, ID: [16]byte{byte(n >> 8), byte(n)},
+		Stream: w.id, Number: n, ID: [16]byte{byte(n >> 8), byte(n)},
 		First: w.tail.Last + 1, Prev: w.tail.Hash, At: at, Appends: appends,
 	}
 }
@@ -40,7 +43,7 @@ func (w *writer) next(appends ...Append) Commit {
 // put writes c, right or wrong, and goes on from it.
 func (w *writer) put(c Commit) Raw {
 	b := c.Encode()
-	require.NoError(w.t, w.store.Put(context.Background(), Entry{Key: account.CommitKey(c.Number), Value: b}))
+	require.NoError(w.t, w.store.Put(context.Background(), Entry{Key: w.id.CommitKey(c.Number), Value: b}))
 	raw := Raw{Commit: c, Bytes: b, Hash: HashOf(b)}
 	w.tail = tailOf(&raw)
 	w.recent = Remember(w.recent, &c)
@@ -80,12 +83,12 @@ func (w *writer) head() Head {
 }
 
 func (w *writer) putHead(h Head) {
-	require.NoError(w.t, w.store.Put(context.Background(), Entry{Key: account.HeadKey(), Value: h.Encode()}))
+	require.NoError(w.t, w.store.Put(context.Background(), Entry{Key: w.id.HeadKey(), Value: h.Encode()}))
 }
 
 // damage flips a bit in the middle of commit n.
 func (w *writer) damage(n uint64) {
-	key := account.CommitKey(n)
+	key := w.id.CommitKey(n)
 	values, err := w.store.Read(context.Background(), []string{key})
 	require.NoError(w.t, err)
 	values[0][len(values[0])/2] ^= 1
