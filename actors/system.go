@@ -199,6 +199,8 @@ func (s *System) Invoke(ctx context.Context, actorType, actorID, method string, 
 		return serveRead(ctx, e, payload, s.projectNow)
 	case methodClassify:
 		return serveRead(ctx, e, payload, s.classifyNow)
+	case methodLook:
+		return serveRead(ctx, e, payload, s.lookNow)
 	}
 	return nil, fmt.Errorf("no method %q", method)
 }
