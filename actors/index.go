@@ -17,6 +17,7 @@ const shards = 16
 
 const (
 	indexType       = "longrun.index"
+	registeredEvent = "registered"
 	registerCommand = "longrun.register"
 )
 
@@ -48,7 +49,7 @@ func indexShard(entityType string, shard int) stream.ID {
 // opened, coalesced, committed and snapshotted by the same code.
 func indexDomain() *catalog.Domain {
 	event := &catalog.Event{
-		Name: "registered", Version: 1, Go: reflect.TypeFor[registered](),
+		Name: registeredEvent, Version: 1, Go: reflect.TypeFor[registered](),
 		Decode: func(version int, data []byte) (any, error) {
 			e := new(registered)
 			if version != 1 {
