@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,6 +61,7 @@ func (s *System) Members(ctx context.Context, g *catalog.Group, asOf time.Time, 
 	if err := s.checkGroup(g, asOf); err != nil {
 		return err
 	}
+	from = maps.Clone(from) // use may write down in it how far it is
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(groupShards)
 	for shard := range shards {

@@ -24,10 +24,10 @@ type folded struct {
 	measured uint64 // the sequence at which that was found
 }
 
-// standsAt says that f is the entity's state as of a moment, and nothing can
-// come between any more.
+// standsAt says that f, which does not stand after a moment, is the entity's
+// state as of it: the next commit is of later, and nothing can come between.
 func (f *folded) standsAt(asOf time.Time) bool {
-	return !asOf.IsZero() && asOf.Before(f.next) && !f.tail.At.After(asOf)
+	return !asOf.IsZero() && asOf.Before(f.next)
 }
 
 // groups is what resolving groups keeps in this process: the entities that were

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
@@ -244,15 +245,12 @@ func TestMembersGoOnFromTheirPlaces(t *testing.T) {
 // new; and it is never believed without a look.
 func TestAKnownGroupCostsALookAtWhatIsNew(t *testing.T) {
 	const n = 500
+	begun := time.Now()
 	store := stream.NewMemory()
 	s := newSystem(t, store)
 	tills(t, s, n)
 	g := fullish.With(above{n/2 - 1})
-	keysRead := func(f func()) int {
-		before := store.Calls().Keys
-		f()
-		return store.Calls().Keys - before
-	}
+	keysRead := func(f func()) int { return keysReadBy(store, f) }
 	all := func(members int) func() {
 		return func() { require.Len(t, membersOf(t, s, g, time.Time{}).members, members) }
 	}
@@ -264,20 +262,82 @@ func TestAKnownGroupCostsALookAtWhatIsNew(t *testing.T) {
 	again := keysRead(all(n/2 + 1))
 	require.Less(t, again-warm, 20)
 
-	clock := newWatch()
-	s = clock.system(t, store, actors.Config{})
+	membersOf(t, s, g, begun)
+	require.Less(t, keysRead(all(n/2+1))-warm, 20, "a question about the past leaves what is known")
+	counted := unsure.With(above{0})
+	membersOf(t, s, counted, time.Time{})
+	require.Less(t, keysRead(func() { membersOf(t, s, counted, time.Time{}) })-warm, 20)
+	require.Less(t, keysRead(all(n/2+1))-warm, 20, "groups by other projections too")
+}
+
+// As of a moment that is over nothing can become new.
+func TestAKnownGroupOfThePastCostsNothing(t *testing.T) {
+	store, clock := stream.NewMemory(), newWatch()
+	s := clock.system(t, store, actors.Config{})
 	defer s.Close()
-	do(t, s, cmd("quick", "later", "till 1", n))
-	asOf := clock.now().Add(-time.Hour * 24 * 365 * 50) // before there was anything
-	first := keysRead(func() { require.Empty(t, membersOf(t, s, g, asOf).members) })
-	second := keysRead(func() { require.Empty(t, membersOf(t, s, g, asOf).members) })
-	require.Less(t, second, first-n, "of a moment that is over nothing can become new")
+	begin := clock.now()
+	tills(t, s, 100)
+	middle := clock.now()
+	for i := range 100 {
+		do(t, s, cmd("quick", fmt.Sprint("again ", i), fmt.Sprint("till ", i), 1))
+	}
+	g := till.All()
+	index := 0
+	for _, c := range []struct {
+		asOf    time.Time
+		members int
+	}{{begin, 0}, {middle, 100}} {
+		first := keysReadBy(store, func() { require.Len(t, membersOf(t, s, g, c.asOf).members, c.members) })
+		again := keysReadBy(store, func() { require.Len(t, membersOf(t, s, g, c.asOf).members, c.members) })
+		require.LessOrEqual(t, again, first-500)
+		require.True(t, index == 0 || index == again, "the index alone is read again")
+		index = again
+	}
+}
+
+func keysReadBy(store *stream.Memory, f func()) int {
+	before := store.Calls().Keys
+	f()
+	return store.Calls().Keys - before
+}
+
+// A process keeps as many entities as it may, and finds the others all the same.
+func TestWhatIsKeptForGroupsIsBounded(t *testing.T) {
+	for name, cfg := range map[string]actors.Config{"entities": {GroupCache: 10}, "bytes": {GroupCacheBytes: 10_000}} {
+		t.Run(name, func(t *testing.T) {
+			registry := prometheus.NewRegistry()
+			cfg.Metrics = registry
+			s := newWatch().system(t, stream.NewMemory(), cfg)
+			defer s.Close()
+			tills(t, s, 200)
+			for range 3 {
+				require.Len(t, membersOf(t, s, fullish.With(above{99}), time.Time{}).members, 100)
+				kept, bytes := gauge(t, registry, "longrun_group_entities"), gauge(t, registry, "longrun_group_entities_bytes")
+				require.Positive(t, kept)
+				require.Less(t, kept, 20.0)
+				require.LessOrEqual(t, bytes, 20_000.0)
+			}
+		})
+	}
+}
+
+func gauge(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal("no metric " + name)
+	return 0
 }
 
 func TestEntitiesThatCannotBeJudged(t *testing.T) {
 	store := stream.NewMemory()
 	s := newSystem(t, store)
-	tills(t, s, 20)
+	tills(t, s, 200)
 	damaged := stream.ID{Type: "shop.till", Key: "till 3"}
 	values, err := store.Read(t.Context(), []string{damaged.CommitKey(1)})
 	require.NoError(t, err)
@@ -295,32 +355,30 @@ func TestEntitiesThatCannotBeJudged(t *testing.T) {
 
 	for range 2 { // cold and warm
 		f := membersOf(t, s, fullish.With(above{-1}), time.Time{})
-		require.Len(t, f.members, 18)
+		require.Len(t, f.members, 198)
 		require.Equal(t, map[string]catalog.Code{"till 3": catalog.Internal, "till 4": catalog.Unavailable}, f.failed)
 		f = membersOf(t, s, till.All(), time.Time{})
-		require.Len(t, f.members, 19, "who only asks whether it exists need not know what happened to it")
+		require.Len(t, f.members, 199, "who only asks whether it exists need not know what happened to it")
 		f = membersOf(t, s, es.And(had.With(asOf{At: time.Now().AddDate(0, 0, -1)}), fullish.With(above{-1})), time.Time{})
 		require.Empty(t, f.members)
-		require.Len(t, f.failed, 20, "a bug of the classifier")
+		require.Len(t, f.failed, 200, "a bug of the classifier")
 	}
 
-	var listed []string
-	cursor, faults := "", 0
-	for {
-		keys, next, err := s.MemberKeys(t.Context(), fullish.With(above{-1}).Catalog(), nil, cursor, 1)
-		if err != nil {
-			require.Contains(t, []catalog.Code{catalog.Internal, catalog.Unavailable}, codeOf(err))
-			faults++
-			break
+	for limit := 1; limit < 40; limit++ {
+		var listed []string
+		cursor, ended := "", false
+		for !ended {
+			keys, next, err := s.MemberKeys(t.Context(), fullish.With(above{-1}).Catalog(), nil, cursor, limit)
+			if err != nil {
+				require.Contains(t, []catalog.Code{catalog.Internal, catalog.Unavailable}, codeOf(err))
+				ended = true
+			}
+			require.False(t, err == nil && next == "", "a list ends where it would be wrong")
+			listed, cursor = append(listed, keys...), next
 		}
-		listed = append(listed, keys...)
-		if cursor = next; cursor == "" {
-			break
-		}
+		require.NotContains(t, listed, "till 3")
+		require.NotContains(t, listed, "till 4")
 	}
-	require.Equal(t, 1, faults, "a list ends where it would be wrong")
-	require.NotContains(t, listed, "till 3")
-	require.NotContains(t, listed, "till 4")
 }
 
 // A commit is stamped before its entity is registered: as of the commit's time
