@@ -1,9 +1,10 @@
 package workflows_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -16,15 +17,11 @@ import (
 )
 
 func TestDapr(t *testing.T) {
-	stack := servers.ForTest[*servers.Stack](t)(servers.StartStack(servers.StackOptions{Args: []string{"--restart"}}))
-	sidecar, err := actors.Connect(t.Context(), actors.SidecarConfig{Endpoint: stack.DaprGRPC[0]})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, sidecar.Close()) })
-	engine := workflows.NewDaprEngine(sidecar.Client().GrpcClientConn(), limits)
+	stack := startStack(t, "--restart")
+	engine := daprEngine(t, stack)
 	testEngine(t, engine)
 	t.Run("measured", func(t *testing.T) { newBench(t, engine).measure(t, "Dapr") })
 	t.Run("sidecar killed in the middle", func(t *testing.T) { sidecarKilled(t, stack, engine) })
-	t.Run("long ids", func(t *testing.T) { longIDs(t, engine) })
 }
 
 // The sidecar dies while an activity runs and another instance waits. Both end,
@@ -49,27 +46,34 @@ func sidecarKilled(t *testing.T, stack *servers.Stack, engine workflows.Engine) 
 	}
 }
 
-// Ids as long as the port promises.
-func longIDs(t *testing.T, engine workflows.Engine) {
-	b := newBench(t, engine)
+// A sidecar with a retention policy forgets by itself.
+func TestDaprForgets(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	require.NoError(t, os.WriteFile(config, []byte(`
+apiVersion: dapr.io/v1alpha1
+kind: Configuration
+metadata: {name: test}
+spec:
+  workflow:
+    stateRetentionPolicy: {completed: 500ms}
+`), 0o600))
+	b := newBench(t, daprEngine(t, startStack(t, "--dapr-config", config)))
 	defer b.end(t, b.work(t))
-	for _, size := range lengths() {
-		id := b.run + "~_.-" + strings.Repeat("x", size-len(b.run)-4)
-		for _, name := range []string{"three", "parent", "nap", "flaky"} {
-			err := engine.Schedule(t.Context(), name, id+"-"+name, nil)
-			if err != nil {
-				t.Logf("%d bytes, %s: %v", size, name, err)
-				continue
-			}
-			s := b.until(t, id+"-"+name, ended)
-			t.Logf("%d bytes, %s: %s %s", size, name, s.Status, s.Failure)
-		}
-	}
+	id := b.start(t, "empty", nil)
+	b.gives(t, id, `"done"`)
+	require.Eventually(t, func() bool {
+		_, err := b.engine.State(t.Context(), id)
+		return errors.Is(err, workflows.ErrNotFound)
+	}, patience, 20*time.Millisecond)
 }
 
-func lengths() []int {
-	if os.Getenv("LONG") != "" {
-		return []int{100, 400, 900, 1500}
-	}
-	return []int{500}
+func startStack(t *testing.T, args ...string) *servers.Stack {
+	return servers.ForTest[*servers.Stack](t)(servers.StartStack(servers.StackOptions{Args: args}))
+}
+
+func daprEngine(t *testing.T, stack *servers.Stack) workflows.Engine {
+	sidecar, err := actors.Connect(t.Context(), actors.SidecarConfig{Endpoint: stack.DaprGRPC[0]})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, sidecar.Close()) })
+	return workflows.NewDaprEngine(sidecar.Client().GrpcClientConn(), limits)
 }

@@ -1,7 +1,10 @@
 package workflows_test
 
 import (
-	"context"
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -32,28 +35,40 @@ func TestEmbeddedPostgres(t *testing.T) {
 	t.Run("measured", func(t *testing.T) { newBench(t, engine).measure(t, "embedded, PostgreSQL") })
 }
 
-// What one engine left in the middle the next one on the same file ends, without
-// waiting until the locks of the first run out.
-func TestEmbeddedOpenedAgain(t *testing.T) {
-	file := workflows.EmbeddedConfig{SQLite: filepath.Join(t.TempDir(), "workflows.db")}
-	first := newBench(t, embedded(t, file))
-	stop := first.work(t)
-	id := first.start(t, "held", nil)
-	first.reach(t, id)
-	waiting := id + "-waits"
-	require.NoError(t, first.engine.Schedule(t.Context(), "wait", waiting, patience))
+// What a process that was killed left in the middle the next one on the same file
+// ends, without waiting until the locks of the first run out.
+func TestEmbeddedKilled(t *testing.T) {
+	file := os.Getenv("LONGRUN_TEST_FILE")
+	if file != "" { // the process to be killed
+		b := newBench(t, embedded(t, workflows.EmbeddedConfig{SQLite: file}))
+		b.run = "killed"
+		b.work(t)
+		require.NoError(t, b.engine.Schedule(t.Context(), "wait", "killed~waits", patience))
+		b.untilRecorded(t, "killed~waits", "TimerCreated")
+		b.reach(t, b.start(t, "held", nil))
+		fmt.Println("reached")
+		select {}
+	}
+	file = filepath.Join(t.TempDir(), "workflows.db")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestEmbeddedKilled$")
+	cmd.Env = append(os.Environ(), "LONGRUN_TEST_FILE="+file)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "reached" {
+	}
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
 
-	// The second opens it while the first holds the activity, as after a crash.
-	second := newBench(t, embedded(t, file))
-	defer second.end(t, second.work(t))
-	g := second.reach(t, id)
-	now, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.Error(t, stop(now))
-	close(g.open)
-	second.gives(t, id, "3")
-	require.NoError(t, second.engine.Raise(t.Context(), waiting, "go"))
-	second.gives(t, waiting, `"gone"`)
+	b := newBench(t, embedded(t, workflows.EmbeddedConfig{SQLite: file}))
+	b.run = "killed"
+	defer b.end(t, b.work(t))
+	id := b.id(t)
+	close(b.reach(t, id).open)
+	b.gives(t, id, "3")
+	require.NoError(t, b.engine.Raise(t.Context(), "killed~waits", "go"))
+	b.gives(t, "killed~waits", `"gone"`)
 }
 
 func TestEmbeddedCannotOpen(t *testing.T) {

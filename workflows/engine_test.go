@@ -42,6 +42,7 @@ func testEngine(t *testing.T, engine workflows.Engine) {
 	t.Run("terminated and purged", b.terminated)
 	t.Run("no more at once than there is room for", b.bounded)
 	t.Run("history", b.history)
+	t.Run("a long id", b.longID)
 	b.end(t, stop)
 
 	t.Run("scheduled while nobody works", b.scheduledBeforeWork)
@@ -439,10 +440,22 @@ func (b *bench) history(t *testing.T) {
 	require.Equal(t, "ExecutionCompleted", h[len(h)-1].Event)
 }
 
+func (b *bench) longID(t *testing.T) {
+	id := b.run + "~_.-" + strings.Repeat("x", workflows.MaxInstance)
+	require.Error(t, b.engine.Schedule(t.Context(), "three", id, nil))
+	require.Error(t, b.engine.Schedule(t.Context(), "three", "", nil))
+	id = id[:workflows.MaxInstance]
+	for _, name := range []string{"three", "flaky"} {
+		require.NoError(t, b.engine.Schedule(t.Context(), name, id, nil))
+		b.gives(t, id, "3")
+	}
+}
+
 func (b *bench) scheduledBeforeWork(t *testing.T) {
 	id := b.id(t)
-	if err := b.engine.Schedule(t.Context(), "three", id, nil); err != nil {
-		t.Logf("without a worker: %v", err) // a sidecar may know of no host for it yet
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := b.engine.Schedule(ctx, "three", id, nil); err != nil { // a sidecar waits for a worker
 		require.NotErrorIs(t, err, workflows.ErrExists)
 	}
 	defer b.end(t, b.work(t))
