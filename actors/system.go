@@ -59,7 +59,7 @@ type System struct {
 // entity lives in this process. Close it.
 func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Config) (*System, error) {
 	var all *catalog.Catalog
-	own := ownDomain(indexDomain(), commandDomain(func() *catalog.Catalog { return all }))
+	own := ownDomain(indexDomain(), commandDomain(func() *catalog.Catalog { return all }), scheduleDomain())
 	all, err := catalog.New(append([]*catalog.Domain{own}, domains...)...)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ type System interface {
 	OpenCommand(ctx context.Context, id string) error
 	CloseCommand(id string)
 	OpenCommands(ctx context.Context, shard int) ([]string, error)
+	ScheduleReached(ctx context.Context, command string) (time.Time, error)
+	ReachSchedule(ctx context.Context, command string, at time.Time) error
 	Catalog() *catalog.Catalog
 }
 

@@ -46,30 +46,30 @@ func (c *Commands) registry() (*workflow.Registry, error) {
 		errs = append(errs, r.AddWorkflowN(name, Guard(c.log, w)))
 	}
 	for name, a := range map[string]workflow.Activity{
-		activityDrive: activity(func(ctx context.Context, in driveInput) (driven, error) {
+		activityDrive: activityOf(func(ctx context.Context, in driveInput) (driven, error) {
 			d, st, err := c.drive(ctx, in.ID)
 			if err == nil && d.Ended {
 				c.ended(ctx, st)
 			}
 			return d, err
 		}),
-		activityPlan:  activity(c.plan),
-		activityItems: activity(c.runItems),
-		activityList:  activity(c.listItems),
-		activityItem:  activity(c.runItem),
-		activityRecord: activity(func(ctx context.Context, in recordInput) (driven, error) {
+		activityPlan:  activityOf(c.plan),
+		activityItems: activityOf(c.runItems),
+		activityList:  activityOf(c.listItems),
+		activityItem:  activityOf(c.runItem),
+		activityRecord: activityOf(func(ctx context.Context, in recordInput) (driven, error) {
 			return c.recordItems(ctx, in.chunkInput, in.Items)
 		}),
-		activityFinish: activity(func(ctx context.Context, in driveInput) (driven, error) { return c.finish(ctx, in.ID) }),
-		activityDue:    activity(c.due),
+		activityFinish: activityOf(func(ctx context.Context, in driveInput) (driven, error) { return c.finish(ctx, in.ID) }),
+		activityDue:    activityOf(c.due),
 	} {
 		errs = append(errs, r.AddActivityN(name, a))
 	}
 	return r, errors.Join(errs...)
 }
 
-// activity makes an activity of a function that takes its input.
-func activity[In, Out any](f func(context.Context, In) (Out, error)) workflow.Activity {
+// activityOf makes an activity of a function that takes its input.
+func activityOf[In, Out any](f func(context.Context, In) (Out, error)) workflow.Activity {
 	return func(ctx workflow.ActivityContext) (any, error) {
 		var in In
 		if err := ctx.GetInput(&in); err != nil {
