@@ -117,6 +117,15 @@ func TestTransferThatIsCancelledOnTheWay(t *testing.T) {
 		Appended(to)
 }
 
+// What has arrived is not refunded.
+func TestTransferThatIsCancelledTooLate(t *testing.T) {
+	w, from, to := two(t, es.Events{opened, deposited(60)}, es.Events{opened})
+	w.Run(transfer(60), estest.Before("deposit", func(r *estest.Run) { r.Cancel() })).
+		Is("completed").
+		Appended(from, sent(60)).
+		Appended(to, received(60))
+}
+
 // Whatever becomes of transfers, and whatever happens in between: nothing is
 // made, nothing is lost.
 func TestTransfersKeepTheSum(t *testing.T) {
