@@ -17,6 +17,7 @@ const shards = 16
 
 const (
 	indexType         = "longrun.index"
+	registeredEvent   = "registered"
 	registerCommand   = "longrun.register"
 	unregisterCommand = "longrun.unregister"
 	keysProjection    = "keys"
@@ -56,7 +57,7 @@ func indexShard(entityType string, shard int) stream.ID {
 // opened, coalesced, committed and snapshotted by the same code.
 func indexDomain() *catalog.Domain {
 	entity := &catalog.Entity{Name: "index", Events: []*catalog.Event{
-		indexEvent[registered]("registered"), indexEvent[unregistered]("unregistered"),
+		indexEvent[registered](registeredEvent), indexEvent[unregistered]("unregistered"),
 	}}
 	keys := &catalog.Projection{
 		Name: keysProjection, Entity: entity, Version: 2, State: reflect.TypeFor[[]string](), Handles: []bool{true, true},

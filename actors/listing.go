@@ -46,7 +46,7 @@ func (s *System) keys(ctx context.Context, entityType string, shard int, from ui
 			shard, from = shard+1, 1
 		}
 		if len(keys) >= limit && shard < shards {
-			return keys, encodeCursor(strconv.Itoa(shard), strconv.FormatUint(from, 10)), nil
+			return keys, placeCursor(shard, from), nil
 		}
 	}
 	return keys, "", nil

@@ -13,9 +13,6 @@ import (
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
-// Shards is how many streams the index of one type has.
-const Shards = shards
-
 // OpenCommand makes a command that runs on known until CloseCommand: who sweeps
 // finds it although the process that should drive it has died. It returns when
 // that is committed. Opening one that is known does nothing.

@@ -111,11 +111,13 @@ func (s *Server) indexEntity(e *catalog.Entity) indexEntity {
 	for _, k := range sorted(s.catalog.Classifiers[e.Type]) {
 		p := s.classifiers[k]
 		out.Classifiers = append(out.Classifiers, indexClassifier{k.Name, schemaLink(p)})
-		call := of + "/KEY/classifications/" + k.Name
-		if query := exampleQuery(p); query != "" {
-			call += "?" + query
+		query := exampleQuery(p)
+		if query != "" {
+			query = "?" + query
 		}
-		out.Examples = append(out.Examples, "curl "+quoted(call))
+		out.Examples = append(out.Examples,
+			"curl "+quoted(of+"/KEY/classifications/"+k.Name+query),
+			"curl "+quoted(host+"/groups/"+e.Type+"/"+k.Name+"/members"+query))
 	}
 	return out
 }

@@ -92,6 +92,11 @@ func (s *Server) operations() []*operation {
 			summary: "Tells what a classifier says of an entity; the classifier's parameters are URL parameters too",
 		},
 		{
+			id: "list-members", method: get, path: "/groups/{type}/{classifier}/members", handle: s.listMembers, answer: page[string]{},
+			query: []urlParam{paramAsOf, paramCursor, paramLimit}, anyQuery: true,
+			summary: "Lists the keys that a classifier includes, now or then; its parameters are URL parameters too. Only the page without next is the last",
+		},
+		{
 			id: "verify-entity", method: post, path: "/entities/{type}/{key}/verify", handle: s.verify, answer: verification{},
 			summary: "Checks an entity's stream from end to end",
 		},

@@ -50,6 +50,10 @@ type System interface {
 	// Keys lists the entities of a type.
 	Keys(ctx context.Context, entityType, cursor string, limit int) (keys []string, next string, err error)
 
+	// MemberKeys lists the members of an identity group, as of a moment if one
+	// is given. A page can be short although it has a next one.
+	MemberKeys(ctx context.Context, g *catalog.Group, asOf *time.Time, cursor string, limit int) (keys []string, next string, err error)
+
 	// Progress tells of one recorded command, as of a moment if one is given.
 	Progress(ctx context.Context, command, id string, asOf *time.Time) (flow.Progress, error)
 

@@ -129,8 +129,10 @@ func (s *Server) compile(r huma.Registry) error {
 	for entity, classifiers := range s.catalog.Classifiers {
 		for _, k := range sorted(classifiers) {
 			p, err := classifierParams(r, k)
-			if err == nil && p.object().Properties["asOf"] != nil {
-				err = errors.New("a parameter cannot be named asOf: that is the moment of every read")
+			for _, reserved := range []urlParam{paramAsOf, paramCursor, paramLimit} {
+				if err == nil && p.object().Properties[reserved.name] != nil {
+					err = fmt.Errorf("a parameter cannot be named %s: in URLs that is %s", reserved.name, reserved.doc)
+				}
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("classifier %q of %q: %w", k.Name, entity, err))

@@ -14,6 +14,7 @@ import (
 	"github.com/dapr/durabletask-go/backend"
 	"github.com/dapr/durabletask-go/backend/postgres"
 	"github.com/dapr/durabletask-go/backend/sqlite"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -21,7 +22,16 @@ import (
 
 // store makes one of the library's stores answer as a sidecar does: an id that
 // has ended can be started anew, and that an instance is active is a code.
-type store struct{ backend.Backend }
+type store struct {
+	backend.Backend
+	tasks *pgxpool.Pool // PostgreSQL's; nil for SQLite
+}
+
+func (s *store) close() {
+	if s.tasks != nil {
+		s.tasks.Close()
+	}
+}
 
 // openStore opens the store that cfg names.
 func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
@@ -39,7 +49,7 @@ func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
 		}
 		options := sqlite.NewSqliteOptions(source)
 		options.WorkflowLockTimeout, options.ActivityLockTimeout = cfg.LockTimeout, cfg.LockTimeout
-		s := &store{sqlite.NewSqliteBackend(options, log)}
+		s := &store{Backend: sqlite.NewSqliteBackend(options, log)}
 		return s, s.create(ctx)
 	default:
 		if cfg.LockTimeout == 0 {
@@ -56,8 +66,12 @@ func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
 		pool.MaxConnIdleTime = time.Minute
 		pool.ConnConfig.RuntimeParams["timezone"] = "UTC" // its columns have no zone, and the library writes UTC
 		options := &postgres.PostgresOptions{PgOptions: pool, WorkflowLockTimeout: cfg.LockTimeout, ActivityLockTimeout: cfg.LockTimeout}
-		s := &store{postgres.NewPostgresBackend(options, log)}
-		return s, s.create(ctx)
+		s := &store{Backend: postgres.NewPostgresBackend(options, log)}
+		if err := s.create(ctx); err != nil {
+			return nil, err
+		}
+		s.tasks, err = pgxpool.NewWithConfig(ctx, pool)
+		return s, err
 	}
 }
 
@@ -121,4 +135,30 @@ func (s *store) CreateWorkflowInstance(ctx context.Context, e *backend.HistoryEv
 		return status.Errorf(codes.AlreadyExists, "an active workflow with ID '%s' already exists", id)
 	}
 	return err
+}
+
+// CompleteWorkflowWorkItem stores what a turn did. The library's SQL for several
+// activities of one turn is wrong for PostgreSQL (durabletask-go 0.12.1 counts
+// its parameters by three where there are two), so all but the first are stored
+// here, before. If the turn is not stored after that, it is taken again and they
+// run twice, which every activity must bear.
+func (s *store) CompleteWorkflowWorkItem(ctx context.Context, wi *backend.WorkflowWorkItem) error {
+	all := wi.State.GetPendingTasks()
+	if s.tasks == nil || len(all) < 2 {
+		return s.Backend.CompleteWorkflowWorkItem(ctx, wi)
+	}
+	rows := make([][]any, 0, len(all)-1)
+	for _, task := range all[1:] {
+		payload, err := backend.MarshalHistoryEvent(task)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, []any{string(wi.InstanceID), payload})
+	}
+	if _, err := s.tasks.CopyFrom(ctx, pgx.Identifier{"newtasks"}, []string{"instanceid", "eventpayload"}, pgx.CopyFromRows(rows)); err != nil {
+		return fmt.Errorf("storing activities: %w", err)
+	}
+	wi.State.PendingTasks = all[:1]
+	defer func() { wi.State.PendingTasks = all }()
+	return s.Backend.CompleteWorkflowWorkItem(ctx, wi)
 }

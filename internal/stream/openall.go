@@ -26,8 +26,9 @@ type Opening struct {
 	Resume func(*Head) bool // as for Open; asked neither with After nor about a head after Until
 	Use    func(Raw) error  // as for Open; its error ends this opening alone
 
-	Tail Tail  // the stream's end, or its last commit until Until
-	Err  error // what is wrong with the stream, or Use's error; Tail is void then
+	Tail Tail      // the stream's end, or its last commit until Until
+	Next time.Time // of the commit after Tail, if Until left one out
+	Err  error     // what is wrong with the stream, or Use's error; the rest is void then
 
 	step   step
 	head   *Head
@@ -88,7 +89,7 @@ func (r Reader) OpenAll(ctx context.Context, openings []*Opening) error {
 }
 
 func (o *Opening) begin() {
-	o.Tail, o.Err, o.head, o.held = Tail{}, nil, nil, nil
+	o.Tail, o.Next, o.Err, o.head, o.held = Tail{}, time.Time{}, nil, nil, nil
 	o.step, o.next, o.window, o.size = lookFirst, 1, firstLook, usualSize
 	if o.After.Number > 0 {
 		o.Tail, o.step, o.next, o.window = o.After, readOn, o.After.Number+1, enough
@@ -204,7 +205,7 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 			return o.fail(err)
 		}
 		if o.late(&raw) {
-			o.step = openedDone
+			o.Next, o.step = raw.At, openedDone
 			return nil
 		}
 		if err := o.Use(raw); err != nil {
