@@ -62,7 +62,8 @@ func (t *httpTopics) message(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if i.take(r.Context()) != nil {
-		return // nobody waits for the answer
+		t.refuse(w, r) // no answer would be a success
+		return
 	}
 	defer i.giveBack()
 	if !i.calls.enter() {

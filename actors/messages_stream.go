@@ -37,11 +37,11 @@ type streamTopics struct {
 
 // startStreamTopics returns at once; topics that cannot be read yet are tried
 // for ever, so that a broker that is down keeps nothing else from starting.
-func startStreamTopics(conn grpc.ClientConnInterface, cfg SidecarConfig, topics []Topic) *streamTopics {
+func startStreamTopics(conn *grpc.ClientConn, cfg SidecarConfig, topics []Topic) *streamTopics {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &streamTopics{inboxes: newInboxes(topics, cfg.Log), cancel: cancel}
 	for _, i := range s.inboxes {
-		r := &topicReader{inbox: i, api: pb.NewDaprClient(conn)}
+		r := &topicReader{inbox: i, conn: conn, api: pb.NewDaprClient(conn)}
 		var running context.Context
 		running, r.cancel = context.WithCancel(ctx)
 		s.readers = append(s.readers, r)
@@ -79,6 +79,7 @@ func (s *streamTopics) stop(ctx context.Context) error {
 // topicReader reads one topic.
 type topicReader struct {
 	*inbox
+	conn   *grpc.ClientConn
 	api    pb.DaprClient
 	cancel context.CancelFunc // ends run
 
@@ -160,6 +161,8 @@ func (r *topicReader) subscribe(ctx context.Context) (s *topicStream, err error)
 	case first.GetInitialResponse() == nil:
 		return nil, fmt.Errorf("the sidecar answered the subscription with %T", first.GetSubscribeTopicEventsResponseType())
 	}
+	// serve may be waiting for a handler, and would not see the end of the stream.
+	go giveUpWithConnection(ctx, r.conn, cancel)
 	return s, nil
 }
 

@@ -295,25 +295,33 @@ func (m *mail) comeAgainWhenLeft(t *testing.T) {
 		all.add(msg)
 		return nil
 	})
-	defer func() { t.Log("COUNT", all.count()) }()
 	eventually(t, "all are handled", func() bool { return all.count() == n })
 }
 
-// survive breaks something while messages are published and handled.
+// survive breaks something while messages are published and in flight.
 func (m *mail) survive(t *testing.T, part string, fault func(r *reader) error) {
 	t.Helper()
 	const n = 500
 	all := newTally()
-	r := m.read(t, part, 16, func(_ context.Context, msg actors.Message) error {
+	mended := make(chan struct{})
+	r := m.read(t, part, 16, func(ctx context.Context, msg actors.Message) error {
+		if all.started() > n/5 {
+			select {
+			case <-mended:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 		all.add(msg)
 		return nil
 	})
 	m.publish(t, part, 0, n/2)
-	eventually(t, "some messages are handled", func() bool { return all.count() >= n/5 })
+	eventually(t, "messages are in flight", func() bool { return all.begun() >= n/5+16 })
 	broken := make(chan error, 1)
 	go func() { broken <- fault(r) }()
 	m.publish(t, part, n/2, n)
 	require.NoError(t, <-broken)
+	close(mended)
 	eventually(t, "all messages are handled", func() bool { return all.count() == n })
 }
 
@@ -321,12 +329,21 @@ func (m *mail) restart(signal syscall.Signal) func(*reader) error {
 	return func(r *reader) error { return r.dapr.Restart(signal) }
 }
 
+// killBroker returns when the broker is started again.
 func (m *mail) killBroker(*reader) error {
 	pid, err := m.stack.Process("broker")
 	if err != nil {
 		return err
 	}
-	return syscall.Kill(pid, syscall.SIGKILL)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return err
+	}
+	for again := pid; again == pid || again == 0; time.Sleep(5 * time.Millisecond) { // between two looks
+		if again, err = m.stack.Process("broker"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tally is which messages were handled. It is safe for concurrent use.
