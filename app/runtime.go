@@ -12,10 +12,19 @@ import (
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
-// Runtime is what the edges ask of the system behind them; *actors.System is
-// one. Every error it answers with is a *catalog.Fault. All of it may be called
-// at the same time.
+// Runtime is what the edges ask of the system behind them: *actors.System, and
+// beside it what runs commands on. Every error it answers with is a
+// *catalog.Fault. All of it may be called at the same time.
 type Runtime interface {
+	System
+
+	// RunsOn is whoever runs commands that do not end within one turn.
+	RunsOn() Runner
+}
+
+// System is what the edges ask of the entities and their streams;
+// *actors.System is one.
+type System interface {
 	// Do runs a direct command to its end.
 	Do(ctx context.Context, c actors.Command) (actors.Answer, error)
 
@@ -56,4 +65,35 @@ type Runtime interface {
 	Ready(ctx context.Context) error
 }
 
-var _ Runtime = (*actors.System)(nil)
+var _ System = (*actors.System)(nil)
+
+// Runner is what the edges ask of commands that run on. An id that is unknown, or
+// another command's, is not found; what a command cannot do any more is a
+// conflict.
+type Runner interface {
+	// Start returns once the command is durable. The same id again gets the
+	// progress as it is now; with other parameters or options it is a conflict.
+	Start(ctx context.Context, s Start) (flow.Progress, error)
+
+	// Signal sends a signal. The payload is JSON, nil if there is none.
+	Signal(ctx context.Context, command, id, name string, payload json.RawMessage, c stream.Context) (flow.Progress, error)
+	Cancel(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+	Pause(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+	Resume(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+	RetryFailed(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+
+	// Failures lists a batch's failed items of its last round.
+	Failures(ctx context.Context, command, id, cursor string, limit int) (items []flow.Item, next string, err error)
+}
+
+// Start asks for a command that runs on: with many steps, over a group, or a
+// direct one at a later time.
+type Start struct {
+	Command string
+	ID      string          // unique across command names
+	Params  json.RawMessage // checked against the command's schema, in one canonical form
+	Options flow.Options
+	Context stream.Context
+	CauseAt time.Time
+	Invalid *catalog.Fault // what is wrong with the parameters: the command is recorded, and has ended
+}
