@@ -280,7 +280,7 @@ func (s *System) past(ctx context.Context, id stream.ID, def *catalog.Entity, ps
 	if err != nil || where.sequence > 0 {
 		return folds, where, err
 	}
-	if exists, err := s.reader.Exists(ctx, id, 1); err != nil || exists {
+	if exists, err := s.hasEvents(ctx, id); err != nil || exists {
 		return folds, where, err
 	}
 	return nil, point{}, catalog.Faultf(catalog.NotFound, "no %s %q", id.Type, id.Key)

@@ -27,7 +27,7 @@ type Config struct {
 
 	GroupCache      int // entities kept folded for identity groups; 200,000
 	GroupCacheBytes int // what these may take in memory, roughly; 256 MiB
-	GroupReads      int // reads for identity groups in flight; 8
+	GroupReads      int // reads for identity groups in flight; 4
 }
 
 // System runs the entities of a catalog on one host. All its methods may be
@@ -93,7 +93,7 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 		s.journals = append(s.journals, newJournal(cfg.Now))
 	}
 	s.heads = newHeadWriter(store, cfg.Log)
-	s.groups = newGroups(cmp.Or(cfg.GroupReads, 8), cmp.Or(cfg.GroupCache, 200_000), cmp.Or(cfg.GroupCacheBytes, 256<<20), cfg.Metrics)
+	s.groups = newGroups(cmp.Or(cfg.GroupReads, 4), cmp.Or(cfg.GroupCache, 200_000), cmp.Or(cfg.GroupCacheBytes, 256<<20), cfg.Metrics)
 	s.flusher = newFlusher(store, s.journals, cfg.Log, s.metrics)
 	s.host = newHost(cfg.MaxOpen, sidecar == nil, func(e *entity) { s.letGo(e) })
 	s.lanes = newLanes(s.send)

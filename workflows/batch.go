@@ -34,6 +34,7 @@ type planInput struct {
 	ID    string `json:"id"`
 	Round int    `json:"round,omitempty"`
 	After int    `json:"after"` // the number of chunks that were handed out in this pass
+	Pass  int    `json:"pass,omitempty"`
 }
 
 // plan resolves the group, if that is not done, and says which chunks to run.

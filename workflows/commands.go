@@ -278,9 +278,9 @@ func contextOf(st *flow.State) stream.Context {
 
 func commandStream(id string) stream.ID { return stream.ID{Type: flow.CommandType, Key: id} }
 
-// maxInstance is how long an instance id made of a command's id may get: engines
-// take 512 bytes, and some suffix is added to it.
-const maxInstance = 400
+// maxInstance is how long an instance id made of a command's id may get: what is
+// added to it, for children too, stays below MaxInstance.
+const maxInstance = 120
 
 // instanceOf is the instance that drives a command. A command's id is anything; an
 // instance's has few characters and a limit.

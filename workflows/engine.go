@@ -21,7 +21,7 @@ var (
 )
 
 // MaxInstance is how long an instance id may be, in bytes. Dapr's scheduler takes
-// names of 512 bytes, in which the id stands beside up to 91 bytes of Dapr's own,
+// names of 512 bytes, in which the id stands beside up to 110 bytes of Dapr's own,
 // the app id and, twice, the namespace. An id that is too long by little starts,
 // and then its activities never run.
 const MaxInstance = 200

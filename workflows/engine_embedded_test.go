@@ -35,6 +35,28 @@ func TestEmbeddedPostgres(t *testing.T) {
 	t.Run("measured", func(t *testing.T) { newBench(t, engine).measure(t, "embedded, PostgreSQL") })
 }
 
+// Two processes share a database: here two engines, which know nothing of each
+// other.
+func TestEmbeddedPostgresShared(t *testing.T) {
+	server := servers.ForTest[*servers.Postgres](t)(servers.StartPostgres())
+	cfg := workflows.EmbeddedConfig{Postgres: server.DSN}
+	first, second := newBench(t, embedded(t, cfg)), newBench(t, embedded(t, cfg))
+	defer first.end(t, first.work(t))
+	defer second.end(t, second.work(t))
+	for i, b := range []*bench{first, second, first} {
+		b.start(t, "wide", nil)
+		for j := range 20 {
+			require.NoError(t, b.engine.Schedule(t.Context(), "parent", fmt.Sprintf("parent-%d-%d", i, j), nil))
+		}
+		b.gives(t, b.id(t), fmt.Sprint(3*limits.Activities))
+	}
+	for i := range 3 {
+		for j := range 20 {
+			first.gives(t, fmt.Sprintf("parent-%d-%d", i, j), "30")
+		}
+	}
+}
+
 // What a process that was killed left in the middle the next one on the same file
 // ends, without waiting until the locks of the first run out.
 func TestEmbeddedKilled(t *testing.T) {

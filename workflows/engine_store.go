@@ -12,10 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/dapr/durabletask-go/api"
 	"github.com/dapr/durabletask-go/backend"
-	"github.com/dapr/durabletask-go/backend/postgres"
 	"github.com/dapr/durabletask-go/backend/sqlite"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -24,13 +21,7 @@ import (
 // has ended can be started anew, and that an instance is active is a code.
 type store struct {
 	backend.Backend
-	tasks *pgxpool.Pool // PostgreSQL's; nil for SQLite
-}
-
-func (s *store) close() {
-	if s.tasks != nil {
-		s.tasks.Close()
-	}
+	close func()
 }
 
 // openStore opens the store that cfg names.
@@ -49,29 +40,18 @@ func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
 		}
 		options := sqlite.NewSqliteOptions(source)
 		options.WorkflowLockTimeout, options.ActivityLockTimeout = cfg.LockTimeout, cfg.LockTimeout
-		s := &store{Backend: sqlite.NewSqliteBackend(options, log)}
+		s := &store{Backend: sqlite.NewSqliteBackend(options, log), close: func() {}}
 		return s, s.create(ctx)
 	default:
 		if cfg.LockTimeout == 0 {
 			cfg.LockTimeout = 5 * time.Minute
 		}
-		pool, err := pgxpool.ParseConfig(cfg.Postgres)
+		db, err := newPostgresStore(ctx, cfg, log)
 		if err != nil {
-			return nil, err // it names no password
-		}
-		pool.MaxConns = int32(cfg.Connections)
-		if cfg.Connections == 0 {
-			pool.MaxConns = 8
-		}
-		pool.MaxConnIdleTime = time.Minute
-		pool.ConnConfig.RuntimeParams["timezone"] = "UTC" // its columns have no zone, and the library writes UTC
-		options := &postgres.PostgresOptions{PgOptions: pool, WorkflowLockTimeout: cfg.LockTimeout, ActivityLockTimeout: cfg.LockTimeout}
-		s := &store{Backend: postgres.NewPostgresBackend(options, log)}
-		if err := s.create(ctx); err != nil {
 			return nil, err
 		}
-		s.tasks, err = pgxpool.NewWithConfig(ctx, pool)
-		return s, err
+		s := &store{Backend: db, close: db.tasks.Close}
+		return s, s.create(ctx)
 	}
 }
 
@@ -135,30 +115,4 @@ func (s *store) CreateWorkflowInstance(ctx context.Context, e *backend.HistoryEv
 		return status.Errorf(codes.AlreadyExists, "an active workflow with ID '%s' already exists", id)
 	}
 	return err
-}
-
-// CompleteWorkflowWorkItem stores what a turn did. The library's SQL for several
-// activities of one turn is wrong for PostgreSQL (durabletask-go 0.12.1 counts
-// its parameters by three where there are two), so all but the first are stored
-// here, before. If the turn is not stored after that, it is taken again and they
-// run twice, which every activity must bear.
-func (s *store) CompleteWorkflowWorkItem(ctx context.Context, wi *backend.WorkflowWorkItem) error {
-	all := wi.State.GetPendingTasks()
-	if s.tasks == nil || len(all) < 2 {
-		return s.Backend.CompleteWorkflowWorkItem(ctx, wi)
-	}
-	rows := make([][]any, 0, len(all)-1)
-	for _, task := range all[1:] {
-		payload, err := backend.MarshalHistoryEvent(task)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, []any{string(wi.InstanceID), payload})
-	}
-	if _, err := s.tasks.CopyFrom(ctx, pgx.Identifier{"newtasks"}, []string{"instanceid", "eventpayload"}, pgx.CopyFromRows(rows)); err != nil {
-		return fmt.Errorf("storing activities: %w", err)
-	}
-	wi.State.PendingTasks = all[:1]
-	defer func() { wi.State.PendingTasks = all }()
-	return s.Backend.CompleteWorkflowWorkItem(ctx, wi)
 }

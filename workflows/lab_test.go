@@ -320,4 +320,3 @@ func TestABatch(t *testing.T) {
 	p = l.end("lab.order-all", "b2")
 	require.Equal(t, &flow.Items{Total: n + 1, Succeeded: n, Failed: 1}, p.Items)
 }
-

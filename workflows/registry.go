@@ -31,7 +31,8 @@ const (
 	eventWake        = "wake"
 	maxTurns         = 40                  // of one instance, before it continues as new with an empty history
 	longestWait      = 30 * 24 * time.Hour // for a signal without a deadline, before it looks again
-	passPause        = time.Minute         // between two looks at items that go on by themselves
+	passPause        = time.Minute         // until the first new look at items that go on by themselves; then twice as long
+	longestPass      = 4 * time.Hour
 	manyAttempts     = 1 << 20
 	activityPatience = 30 * time.Second
 )
@@ -145,14 +146,15 @@ func batchV1(ctx *workflow.WorkflowContext) (any, error) {
 		case len(p.Chunks) > 0:
 			runChunks(ctx, in.ID, p)
 			// The chunks' histories make this one's long: it goes on with an empty one.
-			ctx.ContinueAsNew(planInput{in.ID, p.Round, p.Chunks[len(p.Chunks)-1] + 1}, workflow.WithKeepUnprocessedEvents())
+			in.Round, in.After = p.Round, p.Chunks[len(p.Chunks)-1]+1
+			ctx.ContinueAsNew(in, workflow.WithKeepUnprocessedEvents())
 			return nil, nil
 		case p.Round == 0: // it is paused, or begins later
 			await(ctx, p.Until)
 		default: // all were handed out: what has no outcome goes on by itself
-			soon := ctx.CurrentTimeUTC().Add(passPause)
-			await(ctx, &soon)
-			in.Round = 0
+			later := ctx.CurrentTimeUTC().Add(min(passPause<<min(in.Pass, 10), longestPass))
+			await(ctx, &later)
+			in.Round, in.After, in.Pass = 0, 0, in.Pass+1
 		}
 	}
 	ctx.ContinueAsNew(in, workflow.WithKeepUnprocessedEvents())

@@ -94,6 +94,10 @@ func (c *Commands) idle(st *flow.State) (time.Duration, bool) {
 		if a.Try.RetryAt != nil && a.Try.RetryAt.After(since) {
 			since = *a.Try.RetryAt
 		}
+	case flow.DoBatch:
+		if st.Batch != nil && st.Batch.Sealed { // its items may go on by themselves
+			patience *= 4
+		}
 	case flow.DoTick:
 		for _, due := range []*time.Time{st.Options.StartAt, untilOf(st)} {
 			if due != nil && due.After(since) {

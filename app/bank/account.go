@@ -65,7 +65,8 @@ type Refunded struct {
 	Amount Minor `json:"amount"`
 }
 
-// AccountClosed is the last event of an account.
+// AccountClosed is the last event of an account, but for a refund that comes
+// late.
 type AccountClosed struct{}
 
 func (AccountOpened) EventName() string     { return "account-opened" }

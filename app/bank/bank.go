@@ -10,7 +10,8 @@ import "github.com/longrun-dev/longrun/es"
 // Domain is everything the bank defines. It may be called any number of times.
 func Domain() es.Domain {
 	return es.NewDomain("bank", Account,
-		StatusOf, Balance, OverdraftLimit, InterestDue, AccruedDays, Statement,
+		StatusOf, Balance, OverdraftLimit, LimitUnauthorised, InterestDue, AccruedDays, Statement,
 		IsOpen, BalanceBelow, InterestAccruedOn, Overdrawn, HasInterestDue,
-		OpenAccount, DepositMoney, WithdrawMoney, SetOverdraftLimit, SetBeneficiary, CloseAccount, AccrueInterest)
+		OpenAccount, DepositMoney, WithdrawMoney, SetOverdraftLimit, SetBeneficiary, CloseAccount, AccrueInterest,
+		TransferMoney, PayInterest, AccrueInterestForAll, PayInterestForAll)
 }

@@ -35,23 +35,41 @@ type Funds struct {
 var funds = es.Join3(StatusOf, Balance, OverdraftLimit,
 	func(s Status, balance, limit Minor) Funds { return Funds{s, balance, limit} })
 
-// check refuses a movement of an account that is not open, or at no time.
-func (f Funds) check(d Details) error {
-	if d.Occurred != "" {
-		if err := checkMoment("occurred", d.Occurred); err != nil {
-			return err
-		}
+// deposit is the balance after a deposit, or why there can be none.
+func (f Funds) deposit(amount Minor) (left Minor, err error) {
+	if err := f.Status.mustBeOpen(); err != nil {
+		return 0, err
 	}
-	return f.Status.mustBeOpen()
+	return f.Balance.plus(amount)
+}
+
+// withdraw is the balance after a withdrawal, or why there can be none.
+func (f Funds) withdraw(amount Minor) (left Minor, err error) {
+	if err := f.Status.mustBeOpen(); err != nil {
+		return 0, err
+	}
+	// What leaves 64 bits downwards is below every limit.
+	if left, err = f.Balance.plus(-amount); err != nil || left < -f.Limit {
+		return 0, es.Reject("insufficient-funds", "balance %d and overdraft limit %d are less than %d", f.Balance, f.Limit, amount)
+	}
+	return left, nil
+}
+
+// check refuses a movement at no time.
+func (d Details) check() error {
+	if d.Occurred == "" {
+		return nil
+	}
+	return checkMoment("occurred", d.Occurred)
 }
 
 // DepositMoney is the command "deposit-money"; its result is the balance left.
 var DepositMoney = es.NewCommand("deposit-money",
 	es.Decide("deposit", Movement.on, funds, func(f Funds, c es.Call[Movement]) (es.Events, Minor, error) {
-		if err := f.check(c.In.Details); err != nil {
+		if err := c.In.Details.check(); err != nil {
 			return nil, 0, err
 		}
-		left, err := f.Balance.plus(c.In.Amount)
+		left, err := f.deposit(c.In.Amount)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -62,13 +80,12 @@ var DepositMoney = es.NewCommand("deposit-money",
 // WithdrawMoney is the command "withdraw-money"; its result is the balance left.
 var WithdrawMoney = es.NewCommand("withdraw-money",
 	es.Decide("withdraw", Movement.on, funds, func(f Funds, c es.Call[Movement]) (es.Events, Minor, error) {
-		if err := f.check(c.In.Details); err != nil {
+		if err := c.In.Details.check(); err != nil {
 			return nil, 0, err
 		}
-		// What leaves 64 bits downwards is below every limit.
-		left, err := f.Balance.plus(-c.In.Amount)
-		if err != nil || left < -f.Limit {
-			return nil, 0, es.Reject("insufficient-funds", "balance %d and overdraft limit %d are less than %d", f.Balance, f.Limit, c.In.Amount)
+		left, err := f.withdraw(c.In.Amount)
+		if err != nil {
+			return nil, 0, err
 		}
 		return es.Events{MoneyWithdrawn{c.In.Amount, c.In.Details}}, left, nil
 	})).

@@ -28,6 +28,11 @@ var Balance = es.NewProjection(Account, "balance",
 var OverdraftLimit = es.NewProjection(Account, "overdraft-limit",
 	es.On(func(_ Minor, e OverdraftLimitSet) Minor { return e.Limit }))
 
+// LimitUnauthorised is the projection "limit-unauthorised": whether the bank
+// granted the overdraft limit to itself.
+var LimitUnauthorised = es.NewProjection(Account, "limit-unauthorised",
+	es.On(func(_ bool, e OverdraftLimitSet) bool { return e.Unauthorised }))
+
 // InterestDue is the projection "interest-due": accrued and not yet paid,
 // negative if the customer owes it.
 var InterestDue = es.NewProjection(Account, "interest-due",

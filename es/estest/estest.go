@@ -7,6 +7,14 @@
 //		When(estest.Do(bank.WithdrawMoney, bank.Movement{Account: "576", Amount: 101})).
 //		Rejected("insufficient-funds")
 //
+// A command of many steps runs in a World of entities:
+//
+//	w := estest.NewWorld(t, bank.Domain())
+//	payer := estest.Entity(w, bank.Account, "576").Given(bank.AccountOpened{Owner: "Jana"}, bank.MoneyDeposited{Amount: 100})
+//	w.Run(estest.Do(bank.TransferMoney, bank.Transfer{From: "576", To: "nobody", Amount: 40})).
+//		Refused("compensated", "account-not-open").
+//		Steps("withdraw compensated", "deposit rejected")
+//
 // Events, parameters, results and states all go through their JSON, as they do
 // in production, and decisions are run as often as the runtime may run them. So
 // a passing test says more than that a function returned something:
@@ -31,13 +39,11 @@ var Start = time.Date(2026, time.January, 1, 12, 0, 0, 0, time.UTC)
 // Stream is one entity under test, with what happened to it so far. It belongs
 // to one goroutine.
 type Stream struct {
-	t       testing.TB
-	catalog *catalog.Catalog
-	entity  *catalog.Entity
-	key     string
-	now     time.Time
-	who     string
-	log     []recorded
+	t      testing.TB
+	world  *World
+	entity *catalog.Entity
+	key    string
+	log    []recorded
 }
 
 // recorded is one event as it came back from storage.
@@ -51,15 +57,7 @@ type recorded struct {
 // ends the test.
 func For[K ~string](t testing.TB, domain es.Domain, entity *es.Entity[K], key K) *Stream {
 	t.Helper()
-	c, err := catalog.New(domain.Catalog())
-	if err != nil {
-		t.Fatalf("the domain has faults:\n%v", err)
-	}
-	e := only(entity).Entities[0]
-	if c.Entities[e.Type] != e {
-		t.Fatalf("entity %q is not in domain %q", e.Name, domain.Catalog().Name)
-	}
-	return &Stream{t: t, catalog: c, entity: e, key: string(key), now: Start}
+	return Entity(NewWorld(t, domain), entity, key)
 }
 
 // only is a domain of one definition: what the definition is to the runtime.
@@ -69,16 +67,13 @@ func only(d es.Definition) *catalog.Domain { return es.NewDomain("only", d).Cata
 // Time does not go back.
 func (s *Stream) At(now time.Time) *Stream {
 	s.t.Helper()
-	if now.Before(s.now) && len(s.log) > 0 {
-		s.t.Fatalf("time goes back from %s to %s", s.now, now)
-	}
-	s.now = now.UTC()
+	s.world.At(now)
 	return s
 }
 
 // By says who causes what follows.
 func (s *Stream) By(who string) *Stream {
-	s.who = who
+	s.world.By(who)
 	return s
 }
 
@@ -143,6 +138,6 @@ func (s *Stream) append(event any, causation string) {
 func (s *Stream) record(kind *catalog.Event, value any, causation string) {
 	s.log = append(s.log, recorded{kind, value, catalog.Meta{
 		Type: s.entity.Type, Key: s.key, Sequence: uint64(len(s.log)) + 1,
-		At: s.now, Who: s.who, CausationID: causation, Schema: s.entity.Schema(),
+		At: s.world.now, Who: s.world.who, CausationID: causation, Schema: s.entity.Schema(),
 	}})
 }

@@ -1,7 +1,6 @@
 package estest
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 
@@ -20,35 +19,34 @@ func Do[P any](command *es.Command[P], params P) Request {
 	return Request{only(command).Commands[0], params}
 }
 
+// DoAll asks for a batch; World.Run takes it.
+func DoAll[P any](batch *es.Batch[P], params P) Request {
+	return Request{only(batch).Commands[0], params}
+}
+
 // When asks for a command at the time of the clock. Its entity must be the one
 // under test. What it appends has happened to the entity from then on.
 func (s *Stream) When(r Request) *Outcome {
 	s.t.Helper()
 	o := &Outcome{t: s.t, before: len(s.log), stream: s}
-	if s.catalog.Commands[r.command.Name] != r.command {
-		s.t.Fatalf("command %q is not in the domain", r.command.Local)
-		return o
-	}
-	data, err := json.Marshal(r.params)
-	if err != nil {
-		s.t.Fatalf("parameters of %s: %v", r.command.Name, err)
-		return o
-	}
-	params, err := r.command.Decode(data)
-	if err != nil {
-		s.t.Fatalf("parameters of %s, %s: %v", r.command.Name, data, err)
+	_, params, refused, ok := s.world.asked(r)
+	if !ok {
 		return o
 	}
 	d := r.command.Direct()
 	if d == nil {
-		s.t.Fatalf("command %q runs on: test its steps", r.command.Name)
+		s.t.Fatalf("command %q does not end in one turn: use World.Run", r.command.Name)
 		return o
 	}
 	if key := d.Key(params); d.Entity != s.entity || key != s.key {
 		s.t.Fatalf("%s is about %q of %q, the test about %q of %q", r.command.Name, key, d.Entity.Type, s.key, s.entity.Type)
 		return o
 	}
-	call := catalog.Call{Params: params, ID: fmt.Sprintf("command-%d", len(s.log)+1), At: s.now, Who: s.who}
+	if refused != nil {
+		o.err = refused
+		return o
+	}
+	call := catalog.Call{Params: params, ID: fmt.Sprintf("command-%d", len(s.log)+1), At: s.world.now, Who: s.world.who}
 	outcome, err := s.decide(d, call)
 	o.result, o.err = outcome.Result, err
 	for _, e := range outcome.Events {

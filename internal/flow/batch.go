@@ -30,14 +30,14 @@ func AddMembers(def *catalog.Command, s *State, e Members, now time.Time) ([]Eve
 // RecordItems takes the outcomes of items: the first of each counts.
 func RecordItems(def *catalog.Command, s *State, e ItemsRecorded, now time.Time) ([]Event, error) {
 	b := s.Batch
-	if s.Progress.Ended() || b == nil || b.Round != e.Round || e.Chunk >= len(b.Chunks) {
+	if s.Progress.Ended() || b == nil || b.Round != e.Round || e.Chunk < 0 || e.Chunk >= len(b.Chunks) {
 		return nil, nil
 	}
 	chunk := &b.Chunks[e.Chunk]
 	seen := map[int]bool{}
 	fresh := e.Items[:0:0]
 	for _, item := range e.Items {
-		if item.Index < chunk.Size && !chunk.Has(item.Index) && !seen[item.Index] {
+		if item.Index >= 0 && item.Index < chunk.Size && !chunk.Has(item.Index) && !seen[item.Index] {
 			seen[item.Index] = true
 			fresh = append(fresh, item)
 		}
@@ -122,7 +122,10 @@ func batchEvent(def *catalog.Command, s *State, name string, data any, now time.
 // stepBatch decides one thing more of a batch, if it can.
 func (m *machine) stepBatch() error {
 	b, items := m.state.Batch, m.state.Progress.Items
-	if b == nil {
+	switch {
+	case b == nil && m.state.Cancelling:
+		return m.emit(EventCancelled, Requested{})
+	case b == nil:
 		return nil
 	}
 	if !b.Sealed {

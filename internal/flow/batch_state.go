@@ -162,13 +162,19 @@ func (b *BatchState) Open() int {
 func (s *State) groupFixed(e GroupFixed, _ time.Time) {
 	s.Progress.Status = StatusRunning
 	s.Progress.Items = &Items{}
-	s.Batch = &BatchState{Group: e.Group, AsOf: e.AsOf, Round: 1, Sources: e.Sources, Covered: map[int]uint64{}, Done: map[int]bool{}}
+	s.Batch = &BatchState{Group: e.Group, AsOf: e.AsOf, Round: 1, Sources: e.Sources}
 }
 
 func (s *State) members(e Members, _ time.Time) {
 	b := s.Batch
+	if b.Covered == nil { // an empty map is left out of the JSON
+		b.Covered = map[int]uint64{}
+	}
 	b.Covered[e.Shard] = e.To
 	if e.Last {
+		if b.Done == nil {
+			b.Done = map[int]bool{}
+		}
 		b.Done[e.Shard] = true
 	}
 	if len(e.Members) > 0 {
@@ -216,6 +222,6 @@ func (s *State) retryStarted(e RetryStarted, _ time.Time) {
 	}
 	*b = BatchState{
 		Group: b.Group, AsOf: b.AsOf, Round: e.Round, Since: s.Sequence, Sources: retrySources,
-		Covered: map[int]uint64{SourceFailed: b.Since}, Done: map[int]bool{}, Left: left,
+		Covered: map[int]uint64{SourceFailed: b.Since}, Left: left,
 	}
 }

@@ -122,6 +122,7 @@ type StepFailed struct {
 }
 
 // StepSettled says that a step that was given up did not happen and never will.
+// One that did happen has completed, and the command goes on.
 type StepSettled struct {
 	Step string `json:"step"`
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -134,22 +133,26 @@ const StatusSettled = "settled"
 
 // Accept takes a report: the first one on a try counts, others are dropped.
 func Accept(def *catalog.Command, s *State, r Report, now time.Time) ([]Event, error) {
-	m, err := newMachine(def, s, now)
-	if err != nil {
-		return nil, err
-	}
 	at := s.Current
 	if r.Undo {
 		at = s.Undoing
 	}
-	if s.Progress.Ended() || at == nil || at.Step != r.Step || at.Settle != r.Settle ||
-		r.Status == StatusFailed && at.Attempt != r.Attempt || r.Undo && s.Stuck {
+	if s.Progress.Ended() || at == nil || at.Step != r.Step || at.Until != nil || at.Settle != r.Settle ||
+		r.retries() && at.Attempt != r.Attempt || r.Undo && s.Stuck {
 		return nil, nil
 	}
+	m, err := newMachine(def, s, now)
+	if err != nil {
+		return nil, err
+	}
+	step, err := m.known(r.Step)
+	if err != nil {
+		return nil, err
+	}
 	if r.Undo {
-		err = m.undone(r)
+		err = m.undone(step, r)
 	} else {
-		err = m.tried(r)
+		err = m.tried(step, r)
 	}
 	if err != nil {
 		return nil, err
@@ -157,9 +160,14 @@ func Accept(def *catalog.Command, s *State, r Report, now time.Time) ([]Event, e
 	return m.advanced()
 }
 
+// retries says whether another try may follow, so that the report is about this
+// one alone: what has happened, or was refused, is so whichever try it was.
+func (r *Report) retries() bool {
+	return r.Status == StatusFailed || r.Undo && r.Status != StatusCompleted
+}
+
 // tried says what became of a step.
-func (m *machine) tried(r Report) error {
-	step := m.def.Step(r.Step)
+func (m *machine) tried(step *catalog.Step, r Report) error {
 	switch r.Status {
 	case StatusCompleted:
 		return m.emit(EventStepCompleted, StepCompleted{r.Step, r.Sequence, r.Result})
@@ -184,8 +192,7 @@ func (m *machine) tried(r Report) error {
 	return m.emit(EventStepFailed, f)
 }
 
-func (m *machine) undone(r Report) error {
-	step := m.def.Step(r.Step)
+func (m *machine) undone(step *catalog.Step, r Report) error {
 	c := m.compensation(step)
 	if r.Status == StatusCompleted {
 		c.Sequence = r.Sequence
@@ -250,8 +257,8 @@ func Signal(def *catalog.Command, s *State, name string, payload json.RawMessage
 	if _, came := s.Signals[name]; came {
 		return nil, catalog.Faultf(catalog.Conflict, "signal %q has come already", name)
 	}
-	if s.Cancelling || s.Failure != nil {
-		return nil, catalog.Faultf(catalog.Conflict, "the command is being undone: nothing waits for signal %q any more", name)
+	if s.Cancelling || s.Failure != nil || !s.waitsFor(def, wait) {
+		return nil, catalog.Faultf(catalog.Conflict, "nothing waits for signal %q any more", name)
 	}
 	if err := m.emit(EventSignalled, Signalled{name, payload}); err != nil {
 		return nil, err
@@ -259,8 +266,19 @@ func Signal(def *catalog.Command, s *State, name string, payload json.RawMessage
 	return m.advanced()
 }
 
+// waitsFor says whether a wait has not ended, or not begun yet.
+func (s *State) waitsFor(def *catalog.Command, wait *catalog.Wait) bool {
+	for _, step := range def.Steps {
+		if step.Wait == wait {
+			p := s.Progress.Step(step.Name)
+			return p == nil || p.Status == StatusPending || p.Status == StatusWaiting
+		}
+	}
+	return false
+}
+
 // Cancel asks a command to end: nothing new begins, and what is completed is
-// undone. A *catalog.Fault refuses it.
+// undone, unless the last step completes meanwhile. A *catalog.Fault refuses it.
 func Cancel(def *catalog.Command, s *State, now time.Time) ([]Event, error) {
 	if err := s.open(); err != nil {
 		return nil, err
@@ -324,17 +342,65 @@ func (m *machine) step() error {
 		return m.settleWait()
 	case m.def.Batch != nil:
 		return m.stepBatch()
-	case s.Failure != nil || s.Cancelling:
+	case s.Failure != nil || s.Cancelling && (!s.begun() || len(s.Undone) > 0):
 		return m.stepBack()
-	case s.Options.StartAt != nil && s.Options.StartAt.After(m.now):
+	case !s.Cancelling && s.Options.StartAt != nil && s.Options.StartAt.After(m.now):
 		return nil
 	}
 	for _, step := range m.def.Steps {
-		if s.Progress.Step(step.Name) == nil || s.Progress.Step(step.Name).Status == StatusPending {
-			return m.begin(step)
+		if p := s.Progress.Step(step.Name); p == nil || p.Status == StatusPending {
+			return m.next(step)
 		}
 	}
-	return m.emit(EventCompleted, Completed{m.result()})
+	return m.emit(EventCompleted, Completed{m.result()}) // all is done: a cancel that came meanwhile came too late
+}
+
+// begun says whether a step has begun, or was left out.
+func (s *State) begun() bool {
+	for i := range s.Progress.Steps {
+		if s.Progress.Steps[i].Status != StatusPending {
+			return true
+		}
+	}
+	return false
+}
+
+// next initiates a step, or skips it. A command that is being cancelled turns
+// back instead of initiating one.
+func (m *machine) next(step *catalog.Step) error {
+	skip, err := m.skips(step)
+	switch {
+	case skip:
+		return m.emit(EventStepSkipped, StepSkipped{step.Name})
+	case m.state.Cancelling:
+		return m.stepBack()
+	case err != nil:
+		return m.failsToBegin(StepInitiated{Step: step.Name}, err)
+	}
+	return m.begin(step)
+}
+
+// skips says whether a step is left out: another way was taken, or its When says
+// so.
+func (m *machine) skips(step *catalog.Step) (skip bool, err error) {
+	for _, in := range step.In {
+		var way string
+		if r := m.state.Results[in.Choice]; json.Unmarshal(r, &way) != nil || way != in.Way {
+			return true, nil
+		}
+	}
+	if step.When != nil {
+		err = guard(func() { skip = !step.When(m.call()) })
+	}
+	return skip, err
+}
+
+// failsToBegin gives up a step whose code failed before anything was done.
+func (m *machine) failsToBegin(began StepInitiated, why error) error {
+	if err := m.emit(EventStepInitiated, began); err != nil {
+		return err
+	}
+	return m.emit(EventStepFailed, StepFailed{Step: began.Step, Detail: why.Error()})
 }
 
 // result is that of the last step that has one.
@@ -347,62 +413,49 @@ func (m *machine) result() json.RawMessage {
 	return nil
 }
 
-// begin initiates a step, or skips it.
+// begin initiates a step. A choice is made at once.
 func (m *machine) begin(step *catalog.Step) error {
-	for _, in := range step.In {
-		var way string
-		if r := m.state.Results[in.Choice]; json.Unmarshal(r, &way) != nil || way != in.Way {
-			return m.emit(EventStepSkipped, StepSkipped{step.Name})
-		}
-	}
 	began := StepInitiated{Step: step.Name}
-	var skip bool
 	var way string
 	err := guard(func() {
-		c := m.call()
-		if skip = step.When != nil && !step.When(c); skip {
-			return
-		}
 		switch {
 		case step.Decision != nil:
 			began.Entity, began.Key = step.Decision.Entity.Type, step.Decision.Key(m.params)
 		case step.Look != nil:
 			began.Entity, began.Key = step.Look.Entity.Type, step.Look.Key(m.params)
 		case step.Wait != nil:
-			began.Signal, began.Until = step.Wait.Signal, m.in(step.Wait.Within(c))
+			began.Signal, began.Until = step.Wait.Signal, m.in(step.Wait.Within(m.call()))
 		case step.Delay != nil:
-			began.Until = m.in(step.Delay(c))
+			began.Until = m.in(step.Delay(m.call()))
 		case step.Choose != nil:
-			way = step.Choose.Pick(c)
+			way = step.Choose.Pick(m.call())
 		}
 	})
-	if skip && err == nil {
-		return m.emit(EventStepSkipped, StepSkipped{step.Name})
+	if err == nil && step.Choose != nil && !slices.Contains(step.Choose.Ways, way) {
+		err = fmt.Errorf("there is no way %q", way)
 	}
-	if err := m.emit(EventStepInitiated, began); err != nil {
+	if err != nil {
+		return m.failsToBegin(began, err)
+	}
+	if err := m.emit(EventStepInitiated, began); err != nil || step.Choose == nil {
 		return err
 	}
-	switch {
-	case err != nil:
-		return m.emit(EventStepFailed, StepFailed{Step: step.Name, Detail: "the step's code failed"})
-	case step.Choose != nil && !slices.Contains(step.Choose.Ways, way):
-		return m.emit(EventStepFailed, StepFailed{Step: step.Name, Detail: fmt.Sprintf("there is no way %q", way)})
-	case step.Choose != nil:
-		result, err := json.Marshal(way)
-		if err != nil {
-			return err
-		}
-		return m.emit(EventStepCompleted, StepCompleted{Step: step.Name, Result: result})
+	result, err := json.Marshal(way)
+	if err != nil {
+		return err
 	}
-	return nil
+	return m.emit(EventStepCompleted, StepCompleted{Step: step.Name, Result: result})
 }
 
 // settleWait ends a wait or a delay that is over.
 func (m *machine) settleWait() error {
 	s := m.state
-	step := m.def.Step(s.Current.Step)
-	if step == nil || s.Current.Until == nil {
+	if s.Current.Until == nil {
 		return nil
+	}
+	step, err := m.known(s.Current.Step)
+	if err != nil {
+		return err
 	}
 	payload, came := s.Signals[stepSignal(step)]
 	switch over := !m.now.Before(*s.Current.Until); {
@@ -425,6 +478,14 @@ func (m *machine) settleWait() error {
 	default:
 		return m.emit(EventStepRejected, StepRejected{step.Name, "timed-out", fmt.Sprintf("signal %q did not come in time", step.Wait.Signal)})
 	}
+}
+
+// known finds a step that has begun: another release may have begun it.
+func (m *machine) known(name string) (*catalog.Step, error) {
+	if step := m.def.Step(name); step != nil {
+		return step, nil
+	}
+	return nil, catalog.Faultf(catalog.Unavailable, "command %s has no step %q in this release", m.def.Name, name)
 }
 
 func stepSignal(step *catalog.Step) string {
@@ -472,7 +533,7 @@ func (s *State) toUndo(def *catalog.Command, undone []string) *catalog.Step {
 func guard(f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("the step's code panicked: %v", p)
 		}
 	}()
 	f()

@@ -205,28 +205,36 @@ func (s *State) stepRejected(e StepRejected, at time.Time) {
 
 func (s *State) stepFailed(e StepFailed, at time.Time) {
 	step := s.step(e.Step)
-	step.Message = e.Detail
+	if !s.Current.Settle { // why it was given up stays
+		step.Message = e.Detail
+	}
 	switch {
 	case e.RetryAt != nil:
 		s.Current.Attempt++
 		s.Current.RetryAt = e.RetryAt
-		step.Attempts = s.Current.Attempt
+		if !s.Current.Settle {
+			step.Attempts = s.Current.Attempt
+		}
 	case e.Unknown:
 		s.Current = &Try{Step: e.Step, Attempt: 1, Since: s.Current.Since, Settle: true}
-		s.noteFailure(Refused{Code: catalog.Unavailable, Detail: "step " + e.Step + ": " + e.Detail})
 	default:
 		step.Status, step.CompletedAt = StatusFailed, &at
 		if e.Unresolved {
 			s.Unresolved = append(s.Unresolved, e.Step)
 		}
-		s.fail(Refused{Code: catalog.Unavailable, Detail: "step " + e.Step + ": " + e.Detail})
+		s.fail(gaveUp(step))
 	}
 }
 
 func (s *State) stepSettled(e StepSettled, at time.Time) {
 	step := s.step(e.Step)
 	step.Status, step.CompletedAt = StatusFailed, &at
-	s.Current = nil
+	s.fail(gaveUp(step))
+}
+
+// gaveUp is why a command fails of which a step was given up.
+func gaveUp(step *Step) Refused {
+	return Refused{Code: catalog.Unavailable, Detail: "step " + step.Name + ": " + step.Message}
 }
 
 // fail ends the way forward: what is completed will be undone.

@@ -13,7 +13,7 @@ const (
 	// that ends among them is read in one call.
 	firstLook = 12
 	// afterHead is how many commits are read with a head's, at first.
-	afterHead = 16
+	afterHead = 8
 	// usualSize is taken for a commit's bytes until some were read.
 	usualSize = 1 << 10
 )
