@@ -55,7 +55,7 @@ func TestSignalsAndTime(t *testing.T) {
 		Signal("approved", Approval{Fill: true}).Is("waiting").
 		After(59*time.Minute).Is("waiting").
 		After(time.Minute).Is("completed").Appended(a, Filled{1})
-	w.Run(clean()).After(24*time.Hour).Is("failed").Because("timed-out").Appended(a)
+	w.Run(clean()).After(24 * time.Hour).Is("failed").Because("timed-out").Appended(a)
 	w.Run(clean()).Signal("approved", Approval{}).After(time.Hour).Is("completed").
 		Steps("judge completed", "approval completed", "rest completed", "call completed", "fill skipped")
 	w.Run(clean()).Cancel().Is("cancelled")
