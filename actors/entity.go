@@ -141,17 +141,7 @@ func (e *entity) load(ctx context.Context, s *System, needs []*catalog.Projectio
 
 // restore takes over a head's snapshots, and says whether they are enough.
 func (e *entity) restore(h *stream.Head, needs []*catalog.Projection) bool {
-	e.folds = make([]catalog.Fold, len(e.def.Projections))
-	for _, snapshot := range h.Snapshots {
-		for _, p := range e.def.Projections {
-			if p.Name == snapshot.Projection && p.Fingerprint == snapshot.Fingerprint {
-				f := p.New()
-				if _, err := guard(func() (none, error) { return none{}, f.Unmarshal(snapshot.State) }); err == nil {
-					e.folds[p.Index] = f
-				}
-			}
-		}
-	}
+	e.folds = restored(e.def, h, e.def.Projections)
 	for _, p := range needs {
 		if e.folds[p.Index] == nil {
 			return false
@@ -160,6 +150,23 @@ func (e *entity) restore(h *stream.Head, needs []*catalog.Projection) bool {
 	e.headAt = h.Number
 	e.recent = slices.Clone(h.Recent)
 	return true
+}
+
+// restored makes folds of those snapshots in a head that are of the projections
+// given and of use to this release. They stand at their Projection.Index.
+func restored(def *catalog.Entity, h *stream.Head, of []*catalog.Projection) []catalog.Fold {
+	folds := make([]catalog.Fold, len(def.Projections))
+	for _, snapshot := range h.Snapshots {
+		for _, p := range of {
+			if p.Name == snapshot.Projection && p.Fingerprint == snapshot.Fingerprint {
+				f := p.New()
+				if _, err := guard(func() (none, error) { return none{}, f.Unmarshal(snapshot.State) }); err == nil {
+					folds[p.Index] = f
+				}
+			}
+		}
+	}
+	return folds
 }
 
 // follow moves the tail to a commit of ours that was written.

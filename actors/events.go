@@ -33,7 +33,7 @@ func (s *System) Events(ctx context.Context, id stream.ID, from uint64, limit in
 }
 
 func (s *System) exists(ctx context.Context, id stream.ID) error {
-	exists, err := s.reader.Exists(ctx, id, 1)
+	exists, err := s.hasEvents(ctx, id)
 	switch {
 	case err != nil:
 		return faultOf(err)
@@ -41,6 +41,15 @@ func (s *System) exists(ctx context.Context, id stream.ID) error {
 		return catalog.Faultf(catalog.NotFound, "no %s %q", id.Type, id.Key)
 	}
 	return nil
+}
+
+// hasEvents says whether an entity exists: whether its stream has an event.
+func (s *System) hasEvents(ctx context.Context, id stream.ID) (bool, error) {
+	values, err := s.store.Read(ctx, []string{id.CommitKey(1)})
+	if err != nil {
+		return false, err
+	}
+	return s.born(ctx, id, values[0])
 }
 
 // Follow goes through the events of a stream and then through those that come,

@@ -22,6 +22,7 @@ import (
 type httpHost struct {
 	cfg     SidecarConfig
 	handler Handler
+	topics  *httpTopics
 	server  *http.Server
 	cancel  context.CancelFunc // ends the watch and what is still in flight
 	served  chan error         // what the server ended with
@@ -32,14 +33,14 @@ type httpHost struct {
 
 // startHTTPHost returns once something listens for the sidecar. The connection to
 // the sidecar shows when it is lost; callbacks would not.
-func startHTTPHost(conn *grpc.ClientConn, cfg SidecarConfig, handler Handler) (*httpHost, error) {
+func startHTTPHost(conn *grpc.ClientConn, cfg SidecarConfig, handler Handler, topics *httpTopics) (*httpHost, error) {
 	listener, err := listenLoopback(cfg.CallbackAddr)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &httpHost{
-		cfg: cfg, handler: handler, cancel: cancel,
+		cfg: cfg, handler: handler, topics: topics, cancel: cancel,
 		served: make(chan error, 1), watched: make(chan struct{}),
 	}
 	h.server = &http.Server{
@@ -112,9 +113,7 @@ func (h *httpHost) routes() http.Handler {
 	mux.HandleFunc("PUT /actors/{type}/{id}/method/{method}", h.invoke)
 	mux.HandleFunc("DELETE /actors/{type}/{id}", h.deactivate)
 	mux.HandleFunc("/actors/", http.NotFound) // reminders and timers too: there are none
-	if h.cfg.Callbacks != nil {
-		mux.Handle("/", h.cfg.Callbacks)
-	}
+	h.topics.routes(mux)
 	if h.cfg.AppToken == "" {
 		return mux
 	}

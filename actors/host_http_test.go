@@ -2,7 +2,8 @@ package actors
 
 import (
 	"bytes"
-	"io"
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -13,10 +14,15 @@ import (
 // The HTTP callbacks, as a sidecar asks for them.
 func TestHTTPCallbacks(t *testing.T) {
 	handler := &fakeHandler{}
-	host := &httpHost{handler: handler, cfg: SidecarConfig{
-		AppToken:  "secret",
-		Callbacks: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "other "+r.URL.Path) }),
-	}.withDefaults()}
+	cfg := SidecarConfig{AppToken: "secret"}.withDefaults()
+	host := &httpHost{handler: handler, cfg: cfg, topics: newHTTPTopics(cfg, []Topic{{
+		PubSub: "pubsub", Name: "a/b", Handle: func(_ context.Context, m Message) error {
+			if string(m.Data) != "payload" {
+				return errors.New("not the payload")
+			}
+			return nil
+		},
+	}})}
 	ask := func(method, path, token string, body []byte) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(method, path, bytes.NewReader(body))
 		r.Header.Set(tokenHeader, token)
@@ -42,7 +48,11 @@ func TestHTTPCallbacks(t *testing.T) {
 		{"GET", "/dapr/config", "", 401, ""},
 		{"GET", "/healthz", "", 200, ""},
 		{"GET", "/dapr/subscribe", "", 401, ""},
-		{"GET", "/dapr/subscribe", "secret", 200, "other /dapr/subscribe"},
+		{"GET", "/dapr/subscribe", "secret", 200, `[{"pubsubname":"pubsub","topic":"a/b","route":"/topics/pubsub/a%2Fb","metadata":{"rawPayload":"true"}}]` + "\n"},
+		{"POST", "/topics/pubsub/a%2Fb", "secret", 200, ""},
+		{"POST", "/topics/pubsub/a%2Fb", "", 401, ""},
+		{"POST", "/topics/pubsub/other", "secret", 503, ""},
+		{"POST", "/topics/more/than/that", "secret", 503, ""},
 	} {
 		w := ask(c.method, c.path, c.token, []byte("payload"))
 		require.Equal(t, c.status, w.Code, "%s %s", c.method, c.path)
@@ -51,6 +61,8 @@ func TestHTTPCallbacks(t *testing.T) {
 		}
 	}
 	require.Equal(t, http.StatusBadRequest, ask("PUT", invoke+"m", "secret", make([]byte, maxMessage+1)).Code)
+
+	require.JSONEq(t, `{"status": "RETRY"}`, ask("POST", "/topics/pubsub/a%2Fb", "secret", []byte("other")).Body.String())
 
 	require.False(t, host.up())
 	require.Zero(t, handler.lost.Load())

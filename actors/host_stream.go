@@ -219,16 +219,16 @@ func (h *streamHost) subscribe(ctx, waiting context.Context) (s *actorStream, er
 	if !overdue() {
 		return nil, context.Cause(waiting)
 	}
-	go h.giveUpWithConnection(ctx, cancel)
+	go giveUpWithConnection(ctx, h.conn, cancel)
 	return &actorStream{stream: stream, cancel: cancel}, nil
 }
 
 // giveUpWithConnection cancels a stream when its connection goes. A sidecar that
 // is told to stop closes the connection for new calls, no longer sends on the
-// stream, and waits: for actors that it could not tell to deactivate, until the
-// stream is cancelled.
-func (h *streamHost) giveUpWithConnection(ctx context.Context, cancel context.CancelFunc) {
-	if h.conn.WaitForStateChange(ctx, connectivity.Ready) {
+// stream, and waits: for actors that it could not tell to deactivate and messages
+// that are not answered, until the stream is cancelled.
+func giveUpWithConnection(ctx context.Context, conn *grpc.ClientConn, cancel context.CancelFunc) {
+	if conn.WaitForStateChange(ctx, connectivity.Ready) {
 		cancel()
 	}
 }

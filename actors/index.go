@@ -16,8 +16,11 @@ import (
 const shards = 16
 
 const (
-	indexType       = "longrun.index"
-	registerCommand = "longrun.register"
+	indexType         = "longrun.index"
+	registeredEvent   = "registered"
+	registerCommand   = "longrun.register"
+	unregisterCommand = "longrun.unregister"
+	keysProjection    = "keys"
 )
 
 // registered is the index's one event: the key of an entity whose first commit
@@ -27,7 +30,13 @@ type registered struct {
 	Key string `json:"key"`
 }
 
-// register is the parameters of the index's one command.
+// unregistered takes a key out again: of a command that has ended. No key of an
+// entity ever is.
+type unregistered struct {
+	Key string `json:"key"`
+}
+
+// register is the parameters of the index's commands.
 type register struct {
 	Shard string `json:"shard"`
 	Key   string `json:"key"`
@@ -47,51 +56,76 @@ func indexShard(entityType string, shard int) stream.ID {
 // indexDomain defines the index as an entity like any other, so that it is
 // opened, coalesced, committed and snapshotted by the same code.
 func indexDomain() *catalog.Domain {
-	event := &catalog.Event{
-		Name: "registered", Version: 1, Go: reflect.TypeFor[registered](),
-		Decode: func(version int, data []byte) (any, error) {
-			e := new(registered)
-			if version != 1 {
-				return nil, fmt.Errorf("event registered has version %d, this release knows 1", version)
-			}
-			return e, json.Unmarshal(data, e)
-		},
-	}
-	entity := &catalog.Entity{Name: "index", Events: []*catalog.Event{event}}
+	entity := &catalog.Entity{Name: "index", Events: []*catalog.Event{
+		indexEvent[registered](registeredEvent), indexEvent[unregistered]("unregistered"),
+	}}
 	keys := &catalog.Projection{
-		Name: "keys", Entity: entity, Version: 1, State: reflect.TypeFor[[]string](), Handles: []bool{true},
+		Name: keysProjection, Entity: entity, Version: 2, State: reflect.TypeFor[[]string](), Handles: []bool{true, true},
 		New: func() catalog.Fold { return keySet{} },
 	}
-	command := &catalog.Command{
-		Local: "register", Params: reflect.TypeFor[register](), Unrecorded: true,
-		Decode: func(params []byte) (any, error) {
-			p := new(register)
-			return p, json.Unmarshal(params, p)
-		},
-		Steps: []*catalog.Step{{Name: "register", Decision: &catalog.Decision{
-			Step: "register", Entity: entity, Needs: []*catalog.Projection{keys}, Result: reflect.TypeFor[struct{}](),
-			Key: func(params any) string { return params.(*register).Shard },
-			Decide: func(r catalog.Reader, c catalog.Call) (catalog.Outcome, error) {
-				key := c.Params.(*register).Key
-				if _, there := r.Now(keys).(keySet)[key]; there {
-					return catalog.Outcome{}, nil
-				}
-				return catalog.Outcome{Events: []any{registered{key}}}, nil
+	command := func(name string, decide func(there bool, key string) []any) *catalog.Command {
+		return &catalog.Command{
+			Local: name, Params: reflect.TypeFor[register](), Unrecorded: true,
+			Decode: func(params []byte) (any, error) {
+				p := new(register)
+				return p, json.Unmarshal(params, p)
 			},
-		}}},
+			Steps: []*catalog.Step{{Name: name, Decision: &catalog.Decision{
+				Step: name, Entity: entity, Needs: []*catalog.Projection{keys}, Result: reflect.TypeFor[struct{}](),
+				Key: func(params any) string { return params.(*register).Shard },
+				Decide: func(r catalog.Reader, c catalog.Call) (catalog.Outcome, error) {
+					key := c.Params.(*register).Key
+					_, there := r.Now(keys).(keySet)[key]
+					return catalog.Outcome{Events: decide(there, key)}, nil
+				},
+			}}},
+		}
 	}
 	return &catalog.Domain{
 		Name: catalog.Reserved, Own: true,
 		Entities:    []*catalog.Entity{entity},
 		Projections: []*catalog.Projection{keys},
-		Commands:    []*catalog.Command{command},
+		Commands: []*catalog.Command{
+			command("register", func(there bool, key string) []any {
+				if there {
+					return nil
+				}
+				return []any{registered{key}}
+			}),
+			command("unregister", func(there bool, key string) []any {
+				if !there {
+					return nil
+				}
+				return []any{unregistered{key}}
+			}),
+		},
+	}
+}
+
+func indexEvent[T any](name string) *catalog.Event {
+	return &catalog.Event{
+		Name: name, Version: 1, Go: reflect.TypeFor[T](),
+		Decode: func(version int, data []byte) (any, error) {
+			e := new(T)
+			if version != 1 {
+				return nil, fmt.Errorf("event %s has version %d, this release knows 1", name, version)
+			}
+			return e, json.Unmarshal(data, e)
+		},
 	}
 }
 
 // keySet folds a shard of the index.
 type keySet map[string]struct{}
 
-func (s keySet) Apply(_ int, event any, _ *catalog.Meta) { s[event.(*registered).Key] = struct{}{} }
+func (s keySet) Apply(_ int, event any, _ *catalog.Meta) {
+	switch e := event.(type) {
+	case *registered:
+		s[e.Key] = struct{}{}
+	case *unregistered:
+		delete(s, e.Key)
+	}
+}
 
 func (s keySet) Marshal() (json.RawMessage, error) { return json.Marshal(map[string]struct{}(s)) }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -46,7 +47,7 @@ func (s *System) keys(ctx context.Context, entityType string, shard int, from ui
 			shard, from = shard+1, 1
 		}
 		if len(keys) >= limit && shard < shards {
-			return keys, encodeCursor(strconv.Itoa(shard), strconv.FormatUint(from, 10)), nil
+			return keys, placeCursor(shard, from), nil
 		}
 	}
 	return keys, "", nil
@@ -72,37 +73,80 @@ func (s *System) existing(ctx context.Context, entityType string, events []strea
 	}
 	var there []string
 	for i, value := range values {
-		if value != nil {
+		born, err := s.born(ctx, stream.ID{Type: entityType, Key: keys[i]}, value)
+		if err != nil {
+			return nil, err
+		}
+		if born {
 			there = append(there, keys[i])
 		}
 	}
 	return there, nil
 }
 
+// born says whether a stream has an event, by its first commit, nil if it has
+// none. A step that was refused leaves its id in a stream, but no event: that
+// does not make an entity.
+func (s *System) born(ctx context.Context, id stream.ID, first []byte) (bool, error) {
+	if first == nil {
+		return false, nil
+	}
+	c, err := stream.Decode(id, 1, first)
+	if err != nil || c.Events() > 0 {
+		return err == nil, err
+	}
+	events, _, err := s.reader.Events(ctx, id, 1, 1)
+	return len(events) > 0, err
+}
+
 // Progress tells of one recorded command, as of a moment if one is given.
 func (s *System) Progress(ctx context.Context, command, id string, asOf *time.Time) (flow.Progress, error) {
-	missing := catalog.Faultf(catalog.NotFound, "no command %s with id %q", command, id)
-	if asOf != nil && asOf.After(s.now()) {
-		return flow.Progress{}, futureAsOf()
-	}
-	var commits []*stream.Commit
-	for raw, err := range s.reader.Commits(ctx, commandStream(id), 1, 0) {
-		if err != nil {
-			return flow.Progress{}, faultOf(err)
-		}
-		if asOf != nil && raw.At.After(*asOf) {
-			break
-		}
-		commits = append(commits, &raw.Commit)
-	}
-	st, err := stateOf(id, commits...)
+	st, err := s.commandAt(ctx, id, asOf)
 	switch {
-	case err != nil:
-		return st.Progress, faultOf(err)
-	case st.Progress.Command != command:
-		return st.Progress, missing
+	case err != nil && !isNotFound(err):
+		return flow.Progress{}, faultOf(err)
+	case err != nil || st.Progress.Command != command:
+		return flow.Progress{}, catalog.Faultf(catalog.NotFound, "no command %s with id %q", command, id)
 	}
 	return st.Progress, nil
+}
+
+// commandAt is where a command stands: now by the word of its stream's owner,
+// unless its first commit ended it, at an earlier moment by the stream itself.
+func (s *System) commandAt(ctx context.Context, id string, asOf *time.Time) (*flow.State, error) {
+	if asOf != nil && asOf.After(s.now()) {
+		return nil, futureAsOf()
+	}
+	if asOf != nil {
+		var commits []*stream.Commit
+		for raw, err := range s.reader.Commits(ctx, commandStream(id), 1, 0) {
+			if err != nil {
+				return nil, err
+			}
+			if raw.At.After(*asOf) {
+				break
+			}
+			commits = append(commits, &raw.Commit)
+		}
+		return stateOf(id, commits...)
+	}
+	values, err := s.store.Read(ctx, []string{commandStream(id).CommitKey(1)})
+	if err != nil || values[0] == nil {
+		return &flow.State{}, err
+	}
+	first, err := stream.Decode(commandStream(id), 1, values[0])
+	if err != nil {
+		return nil, err
+	}
+	if st, err := stateOf(id, &first); err != nil || st.Progress.Ended() {
+		return st, err
+	}
+	return s.CommandState(ctx, id)
+}
+
+func isNotFound(err error) bool {
+	var f *catalog.Fault
+	return errors.As(err, &f) && f.Code == catalog.NotFound
 }
 
 func futureAsOf() *catalog.Fault {
@@ -112,8 +156,13 @@ func futureAsOf() *catalog.Fault {
 	}
 }
 
+// maxExamined is how many rows one page looks at: a filter that lets few through
+// gets pages that are not full, and a cursor.
+const maxExamined = 5000
+
 // Commands lists recorded commands, newest first. It merges the journals of all
-// hosts that ever wrote; only what it answers is read from command streams.
+// hosts that ever wrote. A row says how its command was first written; how those
+// that run on stand is asked of their streams.
 func (s *System) Commands(ctx context.Context, command, status, cursor string, limit int) (items []flow.Progress, next string, err error) {
 	before, err := parsePlace(cursor)
 	if err != nil {
@@ -124,10 +173,10 @@ func (s *System) Commands(ctx context.Context, command, status, cursor string, l
 		return nil, "", faultOf(err)
 	}
 	seen := map[string]bool{}
-	var found []listed
-	for {
-		batch := found[:0:0]
-		for len(batch) < limit-len(items) {
+	last := before
+	for examined := 0; examined < maxExamined; {
+		var batch []listed
+		for len(batch) < limit-len(items) && examined < maxExamined {
 			l, err := newest(ctx, s, walks)
 			if err != nil {
 				return nil, "", faultOf(err)
@@ -135,24 +184,43 @@ func (s *System) Commands(ctx context.Context, command, status, cursor string, l
 			if l == nil {
 				break
 			}
-			wanted := (command == "" || l.Command == command) && (status == "" || l.Status == status)
-			if wanted && !seen[l.ID] && l.place.before(before) {
+			if !l.place.before(before) {
+				continue
+			}
+			examined++
+			last = l.place
+			if (command == "" || l.Command == command) && !seen[l.ID] && l.mayBe(status) {
 				seen[l.ID] = true
 				batch = append(batch, *l)
 			}
 		}
-		if len(batch) == 0 {
+		if len(batch) == 0 && examined < maxExamined {
 			return items, "", nil
 		}
 		progress, err := s.listedProgress(ctx, batch)
 		if err != nil {
 			return nil, "", faultOf(err)
 		}
-		items = append(items, progress...)
+		for _, p := range progress {
+			if status == "" || p.Status == status {
+				items = append(items, p)
+			}
+		}
 		if len(items) >= limit {
-			return items, batch[len(batch)-1].place.encode(), nil
+			break
 		}
 	}
+	return items, last.encode(), nil
+}
+
+// mayBe says whether a command can have a status by now. One that ran on when its
+// row was written can have any.
+func (r *row) mayBe(status string) bool {
+	switch r.Status {
+	case flow.StatusCompleted, flow.StatusRejected, flow.StatusInvalid:
+		return status == "" || status == r.Status
+	}
+	return true
 }
 
 // listedProgress reads the progress of commands, without those whose flush
@@ -162,24 +230,45 @@ func (s *System) listedProgress(ctx context.Context, batch []listed) ([]flow.Pro
 	for i, l := range batch {
 		keys[i] = commandStream(l.ID).CommitKey(1)
 	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
 	values, err := s.store.Read(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	var items []flow.Progress
+	found := make([]*flow.State, len(batch))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(16)
 	for i, value := range values {
 		if value == nil {
 			continue
 		}
-		c, err := stream.Decode(commandStream(batch[i].ID), 1, value)
+		id := batch[i].ID
+		c, err := stream.Decode(commandStream(id), 1, value)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, group.Wait())
 		}
-		st, err := stateOf(batch[i].ID, &c)
+		st, err := stateOf(id, &c)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, group.Wait())
 		}
-		items = append(items, st.Progress)
+		if found[i] = st; st.Progress.Ended() {
+			continue
+		}
+		group.Go(func() (err error) {
+			found[i], err = s.CommandState(ctx, id)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var items []flow.Progress
+	for _, st := range found {
+		if st != nil {
+			items = append(items, st.Progress)
+		}
 	}
 	return items, nil
 }

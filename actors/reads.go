@@ -181,13 +181,22 @@ func (s *System) judge(ctx context.Context, id stream.ID, def *catalog.Entity, t
 // judgeAt runs a classifier over folds that stand at a moment. If it asked for a
 // past that k does not have, its verdict is void.
 func (s *System) judgeAt(id stream.ID, c *catalog.Classifier, params any, folds []catalog.Fold, at time.Time, k *call) (catalog.Verdict, error) {
-	r := &turnReader{folds: folds, tail: at, now: at, call: k}
-	verdict, err := guard(func() (catalog.Verdict, error) { return c.Judge(r, params), nil })
-	if err == nil || len(k.missing) > 0 {
+	verdict, err := verdictAt(c, params, folds, at, k)
+	if err == nil {
 		return verdict, nil
 	}
 	s.log.Error("a classifier failed", "classifier", c.Name, "stream", id, "error", err)
 	return 0, catalog.Faultf(catalog.Internal, "classifier %s failed", c.Name)
+}
+
+// verdictAt is judgeAt with the panic of an author's code as the error.
+func verdictAt(c *catalog.Classifier, params any, folds []catalog.Fold, at time.Time, k *call) (catalog.Verdict, error) {
+	r := &turnReader{folds: folds, tail: at, now: at, call: k}
+	verdict, err := guard(func() (catalog.Verdict, error) { return c.Judge(r, params), nil })
+	if len(k.missing) > 0 {
+		return catalog.Undecided, nil
+	}
+	return verdict, err
 }
 
 func (s *System) classifierParams(c *catalog.Classifier, params json.RawMessage) (any, error) {
@@ -271,7 +280,7 @@ func (s *System) past(ctx context.Context, id stream.ID, def *catalog.Entity, ps
 	if err != nil || where.sequence > 0 {
 		return folds, where, err
 	}
-	if exists, err := s.reader.Exists(ctx, id, 1); err != nil || exists {
+	if exists, err := s.hasEvents(ctx, id); err != nil || exists {
 		return folds, where, err
 	}
 	return nil, point{}, catalog.Faultf(catalog.NotFound, "no %s %q", id.Type, id.Key)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -38,9 +37,6 @@ type SidecarConfig struct {
 	// CallbackAddr is where HTTP hosting listens; a loopback address. Default
 	// 127.0.0.1:8081. The sidecar is told its port with --app-port.
 	CallbackAddr string
-	// Callbacks serves the sidecar's other HTTP callbacks, such as those of
-	// pub/sub, at the same address and behind the same token. Default: none.
-	Callbacks http.Handler
 
 	// IdleTimeout is how long an actor may be idle before the sidecar lets go of
 	// it. Default 60 minutes, as Dapr's.

@@ -33,15 +33,24 @@ type hosting interface {
 	stop(ctx context.Context) error
 }
 
-// Host makes this process a host of the handler's actor types, and returns once
-// the sidecar knows it (stream) or can find it out (HTTP: a sidecar with an app
-// port asks as soon as something listens there). From then on the handler is
-// called, until stop has returned; stopping again does nothing. A process hosts
-// once at a time.
+// Host makes this process a host of the handler's actor types and a reader of
+// topics, and returns once the sidecar knows the types (stream) or can find them
+// out (HTTP: a sidecar with an app port asks as soon as something listens there).
+// From then on the handlers are called, until stop has returned; stopping again
+// does nothing. A process hosts once at a time.
+//
+// A topic that cannot be read, because its broker is down, is tried for ever and
+// keeps nothing else from working. Stopping ends the topics first, while the
+// actors are still there: no new message is handled, those that are being handled
+// end and are acknowledged, and every other one comes again, to whoever reads the
+// topic next.
 //
 // A sidecar that was started with an HTTP app port cannot host over the stream:
 // mode auto uses HTTP with it, mode stream is an error.
-func (s *Sidecar) Host(ctx context.Context, mode string, handler Handler) (stop func(context.Context) error, err error) {
+func (s *Sidecar) Host(ctx context.Context, mode string, handler Handler, topics ...Topic) (stop func(context.Context) error, err error) {
+	if err := checkTopics(topics); err != nil {
+		return nil, err
+	}
 	if mode == HostAuto {
 		meta, err := s.metadata(ctx)
 		if err != nil {
@@ -54,11 +63,16 @@ func (s *Sidecar) Host(ctx context.Context, mode string, handler Handler) (stop 
 	if s.host != nil {
 		return nil, errors.New("actors are hosted already")
 	}
+	var stopTopics func(context.Context) error
 	switch mode {
 	case HostStream:
-		s.host, err = startStreamHost(ctx, s.conn, s.cfg, handler)
+		if s.host, err = startStreamHost(ctx, s.conn, s.cfg, handler); err == nil {
+			stopTopics = startStreamTopics(s.conn, s.cfg, topics).stop
+		}
 	case HostHTTP:
-		s.host, err = startHTTPHost(s.conn, s.cfg, handler)
+		read := newHTTPTopics(s.cfg, topics)
+		s.host, err = startHTTPHost(s.conn, s.cfg, handler, read)
+		stopTopics = read.stop
 	default:
 		return nil, fmt.Errorf("actor hosting is %q and should be %s, %s or %s", mode, HostAuto, HostStream, HostHTTP)
 	}
@@ -71,7 +85,7 @@ func (s *Sidecar) Host(ctx context.Context, mode string, handler Handler) (stop 
 	var once sync.Once
 	return func(ctx context.Context) error {
 		once.Do(func() {
-			err = host.stop(ctx)
+			err = errors.Join(stopTopics(ctx), host.stop(ctx))
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.host = nil

@@ -24,6 +24,10 @@ type Config struct {
 	MaxOpen  int              // entities kept in memory; 20,000
 	Flushers int              // group commits in flight; what serves the store best
 	Now      func() time.Time // the clock of commits
+
+	GroupCache      int // entities kept folded for identity groups; 200,000
+	GroupCacheBytes int // what these may take in memory, roughly; 256 MiB
+	GroupReads      int // reads for identity groups in flight; 4
 }
 
 // System runs the entities of a catalog on one host. All its methods may be
@@ -43,6 +47,7 @@ type System struct {
 	flusher   *flusher
 	journals  []*journal
 	heads     *headWriter
+	groups    *groups
 	followers followers
 	unknown   sync.Map // events that were reported
 
@@ -54,7 +59,7 @@ type System struct {
 // entity lives in this process. Close it.
 func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Config) (*System, error) {
 	var all *catalog.Catalog
-	own := ownDomain(indexDomain(), commandDomain(func() *catalog.Catalog { return all }))
+	own := ownDomain(indexDomain(), commandDomain(func() *catalog.Catalog { return all }), scheduleDomain())
 	all, err := catalog.New(append([]*catalog.Domain{own}, domains...)...)
 	if err != nil {
 		return nil, err
@@ -88,6 +93,7 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 		s.journals = append(s.journals, newJournal(cfg.Now))
 	}
 	s.heads = newHeadWriter(store, cfg.Log)
+	s.groups = newGroups(cmp.Or(cfg.GroupReads, 4), cmp.Or(cfg.GroupCache, 200_000), cmp.Or(cfg.GroupCacheBytes, 256<<20), cfg.Metrics)
 	s.flusher = newFlusher(store, s.journals, cfg.Log, s.metrics)
 	s.host = newHost(cfg.MaxOpen, sidecar == nil, func(e *entity) { s.letGo(e) })
 	s.lanes = newLanes(s.send)
@@ -199,6 +205,8 @@ func (s *System) Invoke(ctx context.Context, actorType, actorID, method string, 
 		return serveRead(ctx, e, payload, s.projectNow)
 	case methodClassify:
 		return serveRead(ctx, e, payload, s.classifyNow)
+	case methodLook:
+		return serveRead(ctx, e, payload, s.lookNow)
 	}
 	return nil, fmt.Errorf("no method %q", method)
 }

@@ -56,6 +56,12 @@ var (
 		return es.If(100/past(p.At) > 0) // divides by zero where the past is empty
 	})
 	fullish = es.NewClassifier("above", content, func(p above, n int) es.Verdict { return es.If(n > p.Threshold) })
+	unsure  = es.NewClassifier("unsure", log, func(p above, l []uint64) es.Verdict {
+		if len(l) == p.Threshold {
+			return es.Undecided
+		}
+		return es.If(len(l) > p.Threshold)
+	})
 
 	putIn = es.NewCommand("put", es.Decide("put", move.on, content,
 		func(n int, c es.Call[move]) (es.Events, int, error) {
@@ -87,7 +93,7 @@ var (
 )
 
 func domain() *catalog.Domain {
-	return es.NewDomain("shop", till, content, log, fullish, had, putIn, take, open, quick, back).Catalog()
+	return es.NewDomain("shop", till, content, log, fullish, unsure, had, putIn, take, open, quick, back).Catalog()
 }
 
 func newSystem(t *testing.T, store stream.Store) *actors.System {

@@ -16,6 +16,7 @@ const (
 	methodDo       = "do"       // commands in, a reply to each out, in order
 	methodProject  = "project"  // readRequest in, a reply of State out
 	methodClassify = "classify" // readRequest in, a reply of Judgement out
+	methodLook     = "look"     // readRequest in, a reply of State out
 )
 
 // reply is the envelope of an answer: the fault, or the value, or both for a

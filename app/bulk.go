@@ -16,6 +16,7 @@ import (
 
 	"github.com/longrun-dev/longrun/actors"
 	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
@@ -45,7 +46,7 @@ type pending struct {
 	size   int
 	id     string
 	done   chan struct{} // closed when answer and err are set
-	answer actors.Answer
+	answer any           // actors.Answer, or accepted; its JSON begins with the id
 	err    error
 }
 
@@ -165,8 +166,8 @@ func (b *bulk) answer(p *pending, err error) {
 
 func (b *bulk) start(n int, line []byte) {
 	p := &pending{line: n, size: len(line)}
-	command, err := b.command(line)
-	p.id = command.ID
+	o, err := b.order(line)
+	p.id = o.ID
 	if err != nil {
 		b.answer(p, err)
 		return
@@ -174,10 +175,19 @@ func (b *bulk) start(n int, line []byte) {
 	b.window.enter(p.size)
 	p.done = make(chan struct{})
 	b.queue <- p // there is room: the window is no larger than the queue
-	b.system.Start(b.ctx, command, func(answer actors.Answer, err error) {
-		p.answer, p.err = answer, err
-		close(p.done)
-	})
+	if o.direct {
+		b.system.Start(b.ctx, o.Command, func(answer actors.Answer, err error) {
+			p.answer, p.err = answer, err
+			close(p.done)
+		})
+		return
+	}
+	go func() { // as many as the window has lines; whoever writes the answers waits for each
+		defer close(p.done)
+		var progress flow.Progress
+		progress, p.err = b.system.RunsOn().Start(b.ctx, o.start())
+		p.answer = newAccepted(progress)
+	}()
 }
 
 // window bounds what is read and not yet answered, in lines and in bytes: the

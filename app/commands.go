@@ -22,27 +22,20 @@ const (
 	headerWho         = "X-Who"
 )
 
-// batchParams are the parameters in the URL, and the options of a line, that a
-// direct command refuses: ignored in silence, they would make a dry run real. A
-// dryRun that is false asks for nothing.
-var batchParams = []string{"startAt", "dryRun", "ratePerSecond", "stopAfterFailures"}
-
-// postCommand runs one direct command.
+// postCommand runs a direct command to its end, and starts any other.
 func (s *Server) postCommand(w http.ResponseWriter, r *request) error {
 	name := r.path("command")
 	check, err := s.params(name)
 	if err != nil {
 		return err
 	}
-	q := r.query
-	command := actors.Command{Name: name, Expected: q.number("expectedSequence", 0, maxSequence)}
-	q.duration("wait") // a direct command has ended when it is answered
-	for _, p := range batchParams {
-		if q.values.Has(p) && (p != "dryRun" || q.text(p) != "false") {
-			q.add(p, "is for commands that run on: %s is direct, it is decided at once", name)
-		}
-	}
-	command.ID, command.Context = commandHeaders(r.Header, &q.faults)
+	def, q := s.catalog.Commands[name], r.query
+	o := order{options: q.options(def)}
+	o.Name, o.Expected = name, q.number(paramExpected, 0, maxSequence)
+	o.direct = def.Direct() != nil && !q.values.Has(optStartAt)
+	checkExpected(def, &o, &q.faults)
+	wait := q.duration("wait") // a direct command has ended when it is answered
+	o.ID, o.Context = commandHeaders(r.Header, &q.faults)
 	if err := q.err(); err != nil {
 		return err
 	}
@@ -50,19 +43,31 @@ func (s *Server) postCommand(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	if command.Params, err = check.check(body); err != nil {
+	if o.Params, err = check.check(body); err != nil {
 		return err
 	}
-	identify(&command)
+	identify(&o.Command)
 	system, err := s.runtime()
 	if err != nil {
 		return err
 	}
-	answer, err := system.Do(r.Context(), command)
+	if o.direct {
+		answer, err := system.Do(r.Context(), o.Command)
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, answer)
+	}
+	progress, err := system.RunsOn().Start(r.Context(), o.start())
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, answer)
+	if wait > 0 {
+		if progress = s.awaitEnd(r.Context(), system, progress, wait); progress.Ended() {
+			return writeJSON(w, progress)
+		}
+	}
+	return writeAccepted(w, progress)
 }
 
 // params finds a command's.
@@ -156,19 +161,6 @@ func (s *Server) getCommand(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	return writeJSON(w, progress)
-}
-
-// act answers an action on a command: a direct one has always ended.
-func (s *Server) act(_ http.ResponseWriter, r *request) error {
-	system, id, err := s.commandID(r)
-	if err != nil {
-		return err
-	}
-	progress, err := system.Progress(r.Context(), r.path("command"), id, nil)
-	if err != nil {
-		return err
-	}
-	return catalog.Faultf(catalog.Conflict, "the command has ended: it is %s", progress.Status)
 }
 
 // commandID checks the command's name and id in the path.

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -71,12 +74,7 @@ func (s *Server) classify(w http.ResponseWriter, r *request) error {
 	if classifier == nil {
 		return catalog.Faultf(catalog.NotFound, "%s has no classifier %q", id.Type, r.path("classifier"))
 	}
-	check := s.classifiers[classifier]
-	known := []urlParam{paramAsOf}
-	for name := range check.object().Properties {
-		known = append(known, urlParam{name: name, empty: emptyIsValue})
-	}
-	q, err := parseQuery(r.URL.RawQuery, known)
+	q, params, err := s.classifierQuery(r, classifier, paramAsOf)
 	if err != nil {
 		return err
 	}
@@ -84,16 +82,31 @@ func (s *Server) classify(w http.ResponseWriter, r *request) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	q.values.Del("asOf")
-	params, err := check.checkTree(urlTree(check, q.values))
-	if err != nil {
-		return err
-	}
 	verdict, err := system.Classify(r.Context(), id, classifier.Name, params, actors.At{Time: asOf})
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, judgement{verdict.Verdict.String(), verdict.Sequence})
+}
+
+// classifierQuery reads a URL with the parameters of a classifier beside the
+// operation's own, which are for the caller to look at.
+func (s *Server) classifierQuery(r *request, c *catalog.Classifier, own ...urlParam) (*urlQuery, json.RawMessage, error) {
+	check := s.classifiers[c]
+	known := slices.Clone(own)
+	for name := range check.object().Properties {
+		known = append(known, urlParam{name: name, empty: emptyIsValue})
+	}
+	q, err := parseQuery(r.URL.RawQuery, known)
+	if err != nil {
+		return nil, nil, err
+	}
+	values := maps.Clone(q.values)
+	for _, p := range own {
+		values.Del(p.name)
+	}
+	params, err := check.checkTree(urlTree(check, values))
+	return q, params, err
 }
 
 // urlTree makes of parameters in a URL what parseJSON would have read: text

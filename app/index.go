@@ -37,11 +37,16 @@ type indexClassifier struct {
 }
 
 type indexCommand struct {
-	Name       string `json:"name"`
-	Doc        string `json:"doc,omitempty"`
-	Entity     string `json:"entity,omitempty"`
-	Parameters string `json:"parameters" doc:"where their schema is"`
-	Example    string `json:"example"`
+	Name       string   `json:"name"`
+	Kind       string   `json:"kind" enum:"direct,multi-step,batch"`
+	Doc        string   `json:"doc,omitempty"`
+	Entity     string   `json:"entity,omitempty" doc:"of a direct command: what it is about"`
+	Item       string   `json:"item,omitempty" doc:"of a batch: the command that every member gets"`
+	Steps      []string `json:"steps,omitempty" doc:"of a multi-step command"`
+	Signals    []string `json:"signals,omitempty" doc:"what it can be sent"`
+	Schedule   string   `json:"schedule,omitempty" doc:"when it starts by itself: minute, hour, day of month, month, day of week, in UTC"`
+	Parameters string   `json:"parameters" doc:"where their schema is"`
+	Example    string   `json:"example"`
 }
 
 // host stands in the index's examples for where the server was reached.
@@ -53,14 +58,33 @@ func newIndex(s *Server) ([]byte, error) {
 		x.Entities = append(x.Entities, s.indexEntity(e))
 	}
 	for _, c := range sorted(s.catalog.Commands) {
-		p := s.commands[c.Name]
-		body, _ := encodeJSON(exampleOf(p.registry, p.schema)) // it came from JSON or from tags: it cannot fail
-		x.Commands = append(x.Commands, indexCommand{
-			Name: c.Name, Doc: c.Doc, Entity: entityOf(c), Parameters: schemaLink(p),
-			Example: fmt.Sprintf("curl %s -d %s", quoted(host+"/commands/"+c.Name), quoted(string(body))),
-		})
+		x.Commands = append(x.Commands, s.indexCommand(c))
 	}
 	return encodeJSON(x)
+}
+
+func (s *Server) indexCommand(c *catalog.Command) indexCommand {
+	p := s.commands[c.Name]
+	body, _ := encodeJSON(exampleOf(p.registry, p.schema)) // it came from JSON or from tags: it cannot fail
+	out := indexCommand{
+		Name: c.Name, Kind: kindOf(c), Doc: c.Doc, Entity: entityOf(c), Parameters: schemaLink(p),
+		Example: fmt.Sprintf("curl %s -d %s", quoted(host+"/commands/"+c.Name), quoted(string(body))),
+	}
+	if out.Kind == kindMultiStep {
+		for _, step := range c.Steps {
+			out.Steps = append(out.Steps, step.Name)
+		}
+	}
+	if c.Batch != nil {
+		out.Item = c.Batch.Item.Name
+	}
+	for _, w := range waits(c) {
+		out.Signals = append(out.Signals, w.Signal)
+	}
+	if c.Schedule != nil {
+		out.Schedule = c.Schedule.Cron
+	}
+	return out
 }
 
 // entityOf is the type of entity that a direct command is about.
@@ -87,11 +111,13 @@ func (s *Server) indexEntity(e *catalog.Entity) indexEntity {
 	for _, k := range sorted(s.catalog.Classifiers[e.Type]) {
 		p := s.classifiers[k]
 		out.Classifiers = append(out.Classifiers, indexClassifier{k.Name, schemaLink(p)})
-		call := of + "/KEY/classifications/" + k.Name
-		if query := exampleQuery(p); query != "" {
-			call += "?" + query
+		query := exampleQuery(p)
+		if query != "" {
+			query = "?" + query
 		}
-		out.Examples = append(out.Examples, "curl "+quoted(call))
+		out.Examples = append(out.Examples,
+			"curl "+quoted(of+"/KEY/classifications/"+k.Name+query),
+			"curl "+quoted(host+"/groups/"+e.Type+"/"+k.Name+"/members"+query))
 	}
 	return out
 }

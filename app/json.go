@@ -36,8 +36,10 @@ func readBody(w http.ResponseWriter, r *request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, tooLarge // before a client that asks first is told to go on
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has a connection
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every writer has a connection
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = control.SetReadDeadline(time.Time{}) // one that passes while the answer is made cancels the request
 	if errors.As(err, new(*http.MaxBytesError)) {
 		return nil, tooLarge
 	}

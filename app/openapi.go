@@ -13,6 +13,7 @@ import (
 
 	"github.com/longrun-dev/longrun/actors"
 	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
 )
 
 // openAPI writes the OpenAPI 3.1 document: the operations, and for each command
@@ -27,9 +28,14 @@ func openAPI(s *Server, r huma.Registry, operations []*operation) ([]byte, error
 		if !op.hidden {
 			d.add(op)
 		}
-		if op.id == "post-command" {
-			for _, c := range sorted(s.catalog.Commands) {
+		for _, c := range sorted(s.catalog.Commands) {
+			switch op.id {
+			case "post-command":
 				d.addCommand(op, c, s.commands[c.Name])
+			case "signal-command":
+				for _, w := range waits(c) {
+					d.addSignal(op, c, w, s.signals[w])
+				}
 			}
 		}
 	}
@@ -52,19 +58,27 @@ type document struct {
 
 func (d *document) add(op *operation) {
 	out := d.operation(op)
-	for _, segment := range strings.Split(op.path, "/") {
-		if variable(segment) {
-			out.Parameters = append(out.Parameters, d.pathParam(strings.Trim(segment, "{}")))
-		}
-	}
-	if op.answer != nil {
+	d.addPath(out)
+	switch {
+	case op.answer == nil:
+		out.Responses["200"] = &huma.Response{Description: op.summary}
+	case op.status == http.StatusAccepted:
+		d.accepted(out)
+	default:
 		s := d.schema(op.answer)
 		d.neverNull(s, map[*huma.Schema]bool{})
 		d.answer(out, s)
-	} else {
-		out.Responses["200"] = &huma.Response{Description: op.summary}
 	}
 	d.AddOperation(out)
+}
+
+// addPath describes what varies in the path.
+func (d *document) addPath(op *huma.Operation) {
+	for _, segment := range strings.Split(op.Path, "/") {
+		if variable(segment) {
+			op.Parameters = append(op.Parameters, d.pathParam(strings.Trim(segment, "{}")))
+		}
+	}
 }
 
 // addCommand adds what post, POST /commands/{command}, is for one command.
@@ -73,23 +87,67 @@ func (d *document) addCommand(post *operation, c *catalog.Command, p *params) {
 	out.Path = "/commands/" + c.Name
 	out.OperationID = c.Name
 	out.Summary, out.Description = c.Name, c.Doc
-	out.Parameters = slices.DeleteFunc(out.Parameters, func(p *huma.Param) bool { return slices.Contains(batchParams, p.Name) })
-	out.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+	out.Parameters = slices.DeleteFunc(out.Parameters, func(p *huma.Param) bool { return p.In == "query" && !inURL(c, p.Name) })
+	out.RequestBody = d.body(p)
+	if c.Direct() != nil {
+		d.answer(out, d.withResult(d.schema(actors.Answer{}), c))
+	} else {
+		progress := d.schema(flow.Progress{})
+		d.neverNull(progress, map[*huma.Schema]bool{})
+		d.answer(out, d.withResult(progress, c))
+		out.Responses["200"].Description = "the command has ended within the time that was to be waited"
+	}
+	d.accepted(out)
+	d.AddOperation(out)
+}
+
+// addSignal adds what signal, POST …/signal/{name}, is for one that a command
+// declares.
+func (d *document) addSignal(signal *operation, c *catalog.Command, w *catalog.Wait, p *params) {
+	out := d.operation(signal)
+	out.Path = strings.NewReplacer("{command}", c.Name, "{name}", w.Signal).Replace(out.Path)
+	out.OperationID = c.Name + "." + w.Signal
+	out.Summary = "Sends " + c.Name + " the signal " + w.Signal
+	d.addPath(out)
+	if !p.none {
+		out.RequestBody = d.body(p)
+	}
+	d.accepted(out)
+	d.AddOperation(out)
+}
+
+func (d *document) body(p *params) *huma.RequestBody {
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 		"application/json": {Schema: p.schema, Example: exampleOf(d.registry, p.schema)},
 	}}
-	answer := *d.registry.SchemaFromRef(d.schema(actors.Answer{}).Ref)
-	answer.Properties = maps.Clone(answer.Properties)
-	delete(answer.Properties, "result")
-	if t := c.Result; t != nil && t.Size() > 0 {
-		answer.Properties["result"] = d.registry.Schema(t, true, t.Name())
+}
+
+// withResult is an answer's schema with the result of one command.
+func (d *document) withResult(answer *huma.Schema, c *catalog.Command) *huma.Schema {
+	s := *d.registry.SchemaFromRef(answer.Ref)
+	s.Properties = maps.Clone(s.Properties)
+	delete(s.Properties, "result")
+	switch t := c.Result; {
+	case c.Batch != nil:
+		s.Properties["result"] = d.schema(flow.Items{})
+	case t != nil && t.Size() > 0:
+		s.Properties["result"] = d.registry.Schema(t, true, t.Name())
 	}
-	d.answer(out, &answer)
-	d.AddOperation(out)
+	return &s
+}
+
+// accepted describes the 202.
+func (d *document) accepted(op *huma.Operation) {
+	op.Responses["202"] = &huma.Response{
+		Description: "Accepted: it is durable, and goes on",
+		Headers:     map[string]*huma.Param{"Location": {Description: "the command's progress", Schema: &huma.Schema{Type: huma.TypeString}}},
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: d.schema(accepted{})}},
+	}
 }
 
 // addBulk describes the body of POST /commands, whose lines are not one JSON.
 func (d *document) addBulk() {
-	line := `{"command":"…","id":"…","parameters":{…},"expectedSequence":…}, all but the last required`
+	line := `{"command":"…","id":"…","parameters":{…},"expectedSequence":…,"options":{…}}, the last two optional`
 	bulk := d.Paths["/commands"].Post
 	text := &huma.Schema{Type: huma.TypeString}
 	bulk.RequestBody = &huma.RequestBody{

@@ -1,11 +1,13 @@
 package app
 
 import (
+	"math"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/longrun-dev/longrun/actors"
+	"github.com/longrun-dev/longrun/internal/catalog"
 	"github.com/longrun-dev/longrun/internal/flow"
 )
 
@@ -56,6 +58,11 @@ func (s *Server) operations() []*operation {
 			summary: "Tells how far a recorded command is",
 		},
 		{
+			id: "get-command-failures", method: get, path: "/commands/{command}/{id}/failures", handle: s.failures, answer: page[failure]{},
+			query:   []urlParam{paramCursor, paramLimit},
+			summary: "Lists the failed items of a batch; of a command that is none, a conflict",
+		},
+		{
 			id: "get-command-events", method: get, path: "/commands/{command}/{id}/events", handle: s.commandEvents, answer: eventPage{},
 			query: []urlParam{paramFrom, paramLimit, paramFollow}, stream: following,
 			summary: "Reads a recorded command's own stream",
@@ -85,36 +92,70 @@ func (s *Server) operations() []*operation {
 			summary: "Tells what a classifier says of an entity; the classifier's parameters are URL parameters too",
 		},
 		{
+			id: "list-members", method: get, path: "/groups/{type}/{classifier}/members", handle: s.listMembers, answer: page[string]{},
+			query: []urlParam{paramAsOf, paramCursor, paramLimit}, anyQuery: true,
+			summary: "Lists the keys that a classifier includes, now or then; its parameters are URL parameters too. Only the page without next is the last",
+		},
+		{
 			id: "verify-entity", method: post, path: "/entities/{type}/{key}/verify", handle: s.verify, answer: verification{},
 			summary: "Checks an entity's stream from end to end",
 		},
 	}
-	for _, action := range []string{"cancel", "pause", "resume", "retry-failed", "signal/{name}"} {
+	headers := []string{headerCorrelation, headerCausation, headerWho}
+	for _, do := range actions {
 		operations = append(operations, &operation{
-			id: "action-" + action, method: post, path: "/commands/{command}/{id}/" + action, handle: s.act, hidden: true,
+			id: do.name + "-command", method: post, path: "/commands/{command}/{id}/" + do.name, handle: s.act(do),
+			answer: accepted{}, status: http.StatusAccepted, headers: headers, summary: do.summary,
 		})
 	}
-	return operations
+	return append(operations, &operation{ // one operation for each signal in the document
+		id: "signal-command", method: post, path: "/commands/{command}/{id}/signal/{name}", handle: s.signal,
+		answer: accepted{}, status: http.StatusAccepted, headers: headers,
+		summary: "Sends a command a signal: " + catalog.SignalRetryCompensation + ", which every command knows, or one that it declares",
+	})
 }
 
 // durationPattern is a duration as Go writes it.
 const durationPattern = `^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`
 
-// commandParamsInURL is what POST /commands/{command} knows; batchParams only to
-// say why they are refused.
+// commandParamsInURL is what POST /commands/{command} knows.
 func commandParamsInURL() []urlParam {
-	known := []urlParam{
+	return []urlParam{
 		{
-			name: "expectedSequence", doc: "refuses, as a conflict, unless the entity's sequence is this",
+			name: paramExpected, doc: "refuses, as a conflict, unless the entity's sequence is this",
 			schema: huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)},
 		},
 		{
-			name: "wait", doc: "how long to wait for the end, such as 10s, 500ms or 1m30s; a direct command has always ended",
+			name: "wait", doc: "how long to wait for the end, such as 10s, 500ms or 1m30s; a minute at most, more is taken for that",
 			schema: huma.Schema{Type: huma.TypeString, Pattern: durationPattern, Examples: []any{"10s"}},
 		},
+		{
+			name: optStartAt, doc: "starts the command then, and answers 202 at once",
+			schema: huma.Schema{Type: huma.TypeString, Format: "date-time"},
+		},
+		{
+			name: optDryRun, doc: "decides for every item, and appends nothing",
+			schema: huma.Schema{Type: huma.TypeBoolean},
+		},
+		{
+			name: optRatePerSecond, doc: "how many items begin in a second at most",
+			schema: huma.Schema{Type: huma.TypeNumber, Minimum: new(minRate)},
+		},
+		{
+			name: optStopAfterFailures, doc: "lets no new item begin after so many have failed",
+			schema: huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(math.MaxInt32))},
+		},
 	}
-	for _, name := range batchParams {
-		known = append(known, urlParam{name: name})
+}
+
+// inURL says whether a parameter of POST /commands/{command} means anything for
+// a command.
+func inURL(c *catalog.Command, param string) bool {
+	switch param {
+	case paramExpected:
+		return c.Direct() != nil
+	case "wait":
+		return true
 	}
-	return known
+	return takes(c, param)
 }

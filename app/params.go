@@ -15,15 +15,18 @@ import (
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
-// params checks the parameters of one command or classifier against the JSON
-// schema of their Go type. Every edge (HTTP, NDJSON, pub/sub) lets parameters in
-// through one. Safe for concurrent use.
+// params checks the parameters of one command or classifier, or the payload of a
+// signal, against the JSON schema of their Go type. Every edge (HTTP, NDJSON,
+// pub/sub) lets parameters in through one. Safe for concurrent use.
 type params struct {
-	schema   *huma.Schema // of an object
+	schema   *huma.Schema // of an object, unless it is a payload's
 	registry huma.Registry
 	compiled *jsonschema.Schema // the same, to check against
+	payload  bool               // of a signal
+	none     bool               // the Go type holds nothing
 	decode   func([]byte) (any, error)
-	key      func(any) string // of the entity; nil for a classifier
+	valid    func(any) error  // what the schema cannot say; nil if nothing
+	key      func(any) string // of the entity; nil if there is not one
 }
 
 // commandParams makes the params of a command.
@@ -32,27 +35,50 @@ func commandParams(r huma.Registry, c *catalog.Command) (*params, error) {
 	if d := c.Direct(); d != nil {
 		key = d.Key
 	}
-	return newParams(r, c.Params, c.Decode, key)
+	p, err := newParams(r, c.Params, c.Decode)
+	if err != nil {
+		return nil, err
+	}
+	p.valid, p.key = c.Check, key
+	return p, p.mustBeObject(c.Params)
 }
 
 // classifierParams makes the params of a classifier.
 func classifierParams(r huma.Registry, c *catalog.Classifier) (*params, error) {
-	return newParams(r, c.Params, c.Decode, nil)
+	p, err := newParams(r, c.Params, c.Decode)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.mustBeObject(c.Params)
 }
 
-func newParams(r huma.Registry, t reflect.Type, decode func([]byte) (any, error), key func(any) string) (*params, error) {
+// payloadParams makes the params of a signal.
+func payloadParams(r huma.Registry, w *catalog.Wait) (*params, error) {
+	p, err := newParams(r, w.Payload, func(payload []byte) (any, error) { return nil, w.Decode(payload) })
+	if err != nil {
+		return nil, err
+	}
+	p.payload, p.none = true, w.Payload.Size() == 0
+	return p, nil
+}
+
+func newParams(r huma.Registry, t reflect.Type, decode func([]byte) (any, error)) (*params, error) {
 	s, err := schemaOf(r, t)
 	if err != nil {
 		return nil, err
 	}
-	p := &params{schema: s, registry: r, decode: decode, key: key}
-	if p.object().Type != huma.TypeObject {
-		return nil, fmt.Errorf("%s is not a struct, as parameters are", t)
-	}
+	p := &params{schema: s, registry: r, decode: decode}
 	if p.compiled, err = compileSchema(r, s); err != nil {
 		return nil, fmt.Errorf("schema of %s: %w", t, err)
 	}
 	return p, nil
+}
+
+func (p *params) mustBeObject(t reflect.Type) error {
+	if p.object().Type != huma.TypeObject {
+		return fmt.Errorf("%s is not a struct, as parameters are", t)
+	}
+	return nil
 }
 
 // object is the schema itself, where schema may be a reference to it.
@@ -74,10 +100,10 @@ func (p *params) check(raw []byte) (json.RawMessage, error) {
 // checkTree is check for JSON that parseJSON has read.
 func (p *params) checkTree(tree any) (json.RawMessage, error) {
 	object, ok := tree.(map[string]any)
-	if !ok {
+	if !ok && !p.payload {
 		return nil, catalog.Faultf(catalog.Invalid, "the parameters must be a JSON object")
 	}
-	p.rewriteNumbers(p.schema, tree)
+	tree = p.rewriteNumbers(p.schema, tree)
 	if err := p.compiled.Validate(tree); err != nil {
 		return nil, schemaFaults(tree, err)
 	}
@@ -85,7 +111,7 @@ func (p *params) checkTree(tree any) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := p.keyOf(canonical)
+	key, err := p.read(canonical)
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +166,13 @@ func wholeNumber(n json.Number) json.Number {
 	return n
 }
 
-// keyOf runs the author's code over checked parameters: what does not fit the
-// Go type comes out here, and a panic is a fault of the code.
-func (p *params) keyOf(canonical []byte) (key string, err error) {
+// read runs the author's code over what keeps to the schema: what does not fit
+// the Go type comes out here, and what the author finds invalid. A panic is a
+// fault of the code. It answers with the key of the entity, if there is one.
+func (p *params) read(canonical []byte) (key string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("decoding parameters panicked: %v", v)
+			err = fmt.Errorf("checking parameters panicked: %v", v)
 		}
 	}()
 	in, err := p.decode(canonical)
@@ -154,11 +181,36 @@ func (p *params) keyOf(canonical []byte) (key string, err error) {
 	case errors.As(err, &mismatch):
 		return "", invalid(mismatch.Field, mismatch.Value+" does not fit")
 	case err != nil:
-		return "", catalog.Faultf(catalog.Invalid, "the parameters cannot be read: %v", err)
-	case p.key == nil:
+		return "", catalog.Faultf(catalog.Invalid, "the %s cannot be read: %v", p.what(), err)
+	}
+	if p.valid != nil {
+		if err := p.valid(in); err != nil {
+			return "", refused(err)
+		}
+	}
+	if p.key == nil {
 		return "", nil
 	}
 	return p.key(in), nil
+}
+
+// refused makes an author's no to parameters invalid, whichever way it was said.
+// Any other error is a fault of the code.
+func refused(err error) error {
+	var f *catalog.Fault
+	if !errors.As(err, &f) || f.Code == catalog.Internal {
+		return fmt.Errorf("checking parameters: %w", err)
+	}
+	no := *f
+	no.Code = catalog.Invalid
+	return &no
+}
+
+func (p *params) what() string {
+	if p.payload {
+		return "payload"
+	}
+	return "parameters"
 }
 
 // fieldOf names the parameter that holds the key, as far as that can be told.

@@ -89,12 +89,16 @@ func writeProblem(w http.ResponseWriter, err error, log *slog.Logger) {
 }
 
 // writeJSON answers 200 with v.
-func writeJSON(w http.ResponseWriter, v any) error {
+func writeJSON(w http.ResponseWriter, v any) error { return writeStatus(w, http.StatusOK, v) }
+
+// writeStatus answers with a status and v.
+func writeStatus(w http.ResponseWriter, status int, v any) error {
 	body, err := encodeJSON(v)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody is left to tell
 	return nil
 }

@@ -144,13 +144,16 @@ func (q *urlQuery) moment(name string) *time.Time {
 	return &at
 }
 
-// duration checks a duration such as 10s.
-func (q *urlQuery) duration(name string) {
+// duration reads a duration such as 10s; absent is 0.
+func (q *urlQuery) duration(name string) time.Duration {
 	text := q.values.Get(name)
 	if text == "" {
-		return
+		return 0
 	}
-	if d, err := time.ParseDuration(text); err != nil || d < 0 {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
 		q.add(name, "expected a duration, such as 10s")
+		return 0
 	}
+	return d
 }

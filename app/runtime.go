@@ -7,14 +7,25 @@ import (
 	"time"
 
 	"github.com/longrun-dev/longrun/actors"
+	"github.com/longrun-dev/longrun/internal/catalog"
 	"github.com/longrun-dev/longrun/internal/flow"
 	"github.com/longrun-dev/longrun/internal/stream"
+	"github.com/longrun-dev/longrun/workflows"
 )
 
-// Runtime is what the edges ask of the system behind them; *actors.System is
-// one. Every error it answers with is a *catalog.Fault. All of it may be called
-// at the same time.
+// Runtime is what the edges ask of the system behind them: *actors.System, and
+// beside it what runs commands on. Every error it answers with is a
+// *catalog.Fault. All of it may be called at the same time.
 type Runtime interface {
+	System
+
+	// RunsOn is whoever runs commands that do not end within one turn.
+	RunsOn() Runner
+}
+
+// System is what the edges ask of the entities and their streams;
+// *actors.System is one.
+type System interface {
 	// Do runs a direct command to its end.
 	Do(ctx context.Context, c actors.Command) (actors.Answer, error)
 
@@ -40,6 +51,10 @@ type Runtime interface {
 	// Keys lists the entities of a type.
 	Keys(ctx context.Context, entityType, cursor string, limit int) (keys []string, next string, err error)
 
+	// MemberKeys lists the members of an identity group, as of a moment if one
+	// is given. A page can be short although it has a next one.
+	MemberKeys(ctx context.Context, g *catalog.Group, asOf *time.Time, cursor string, limit int) (keys []string, next string, err error)
+
 	// Progress tells of one recorded command, as of a moment if one is given.
 	Progress(ctx context.Context, command, id string, asOf *time.Time) (flow.Progress, error)
 
@@ -51,4 +66,26 @@ type Runtime interface {
 	Ready(ctx context.Context) error
 }
 
-var _ Runtime = (*actors.System)(nil)
+var _ System = (*actors.System)(nil)
+
+// Runner is what the edges ask of commands that run on; *workflows.Commands is
+// one. An id that is unknown, or
+// another command's, is not found; what a command cannot do any more is a
+// conflict.
+type Runner interface {
+	// Start returns once the command is durable. The same id again gets the
+	// progress as it is now; with other parameters or options it is a conflict.
+	Start(ctx context.Context, s workflows.Start) (flow.Progress, error)
+
+	// Signal sends a signal. The payload is JSON, nil if there is none.
+	Signal(ctx context.Context, command, id, name string, payload json.RawMessage, c stream.Context) (flow.Progress, error)
+	Cancel(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+	Pause(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+	Resume(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+	RetryFailed(ctx context.Context, command, id string, c stream.Context) (flow.Progress, error)
+
+	// Failures lists a batch's failed items of its last round.
+	Failures(ctx context.Context, command, id, cursor string, limit int) (items []flow.Item, next string, err error)
+}
+
+var _ Runner = (*workflows.Commands)(nil)

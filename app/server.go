@@ -55,6 +55,7 @@ type Server struct {
 	mux         http.ServeMux
 	commands    map[string]*params // by full name
 	classifiers map[*catalog.Classifier]*params
+	signals     map[*catalog.Wait]*params
 	duration    *prometheus.HistogramVec // of requests, by route and status
 	metricsPage http.Handler
 	spec        []byte // the OpenAPI document
@@ -85,6 +86,7 @@ func NewServer(o Options) (*Server, error) {
 		version:     o.Version,
 		commands:    map[string]*params{},
 		classifiers: map[*catalog.Classifier]*params{},
+		signals:     map[*catalog.Wait]*params{},
 		origin:      http.NewCrossOriginProtection(),
 		requests:    semaphore.NewWeighted(int64(limits.Requests)),
 		streams:     semaphore.NewWeighted(int64(limits.Streams)),
@@ -118,12 +120,19 @@ func (s *Server) compile(r huma.Registry) error {
 			errs = append(errs, fmt.Errorf("command %q: %w", c.Name, err))
 		}
 		s.commands[c.Name] = p
+		for _, w := range waits(c) {
+			if s.signals[w], err = payloadParams(r, w); err != nil {
+				errs = append(errs, fmt.Errorf("signal %q of command %q: %w", w.Signal, c.Name, err))
+			}
+		}
 	}
 	for entity, classifiers := range s.catalog.Classifiers {
 		for _, k := range sorted(classifiers) {
 			p, err := classifierParams(r, k)
-			if err == nil && p.object().Properties["asOf"] != nil {
-				err = errors.New("a parameter cannot be named asOf: that is the moment of every read")
+			for _, reserved := range []urlParam{paramAsOf, paramCursor, paramLimit} {
+				if err == nil && p.object().Properties[reserved.name] != nil {
+					err = fmt.Errorf("a parameter cannot be named %s: in URLs that is %s", reserved.name, reserved.doc)
+				}
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("classifier %q of %q: %w", k.Name, entity, err))
@@ -132,6 +141,17 @@ func (s *Server) compile(r huma.Registry) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// waits are the signals that a command declares.
+func waits(c *catalog.Command) []*catalog.Wait {
+	var all []*catalog.Wait
+	for _, step := range c.Steps {
+		if step.Wait != nil {
+			all = append(all, step.Wait)
+		}
+	}
+	return all
 }
 
 // Use opens the server for everything that needs the system. It is called once.
@@ -163,7 +183,8 @@ type operation struct {
 	query            []urlParam
 	anyQuery         bool     // the handler checks the query itself
 	headers          []string // that it takes
-	answer           any      // a value of the type of the 200's body; nil: not JSON, or documented by itself
+	answer           any      // a value of the type of the answer's body; nil: not JSON, or documented by itself
+	status           int      // of the answer; 0 is 200
 	exempt           bool     // from limits
 	stream           func(*request) bool
 	hidden           bool // from the document

@@ -39,7 +39,7 @@ func TestEndToEnd(t *testing.T) {
 			b := startBank(t, w.stack(t))
 			t.Run("journeys", func(t *testing.T) {
 				for _, journeys := range [][]journey{
-					commandJourneys, bulkJourneys, readJourneys, followJourneys, inputJourneys, bankJourneys, edgeJourneys,
+					commandJourneys, bulkJourneys, readJourneys, followJourneys, inputJourneys, bankJourneys, edgeJourneys, groupJourneys,
 				} {
 					for _, j := range journeys {
 						t.Run(j.name, func(t *testing.T) {

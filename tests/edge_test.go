@@ -94,6 +94,7 @@ func readsTheDescription(t *testing.T, b *bank) {
 		"/", "/commands", "/commands/{command}/{id}", "/commands/{command}/{id}/events",
 		"/entities/{type}", "/entities/{type}/{key}/events", "/entities/{type}/{key}/projections/{projection}",
 		"/entities/{type}/{key}/classifications/{classifier}", "/entities/{type}/{key}/verify",
+		"/groups/{type}/{classifier}/members",
 		"/healthz", "/readyz", "/metrics",
 	} {
 		require.Contains(t, api.Paths, p)

@@ -20,11 +20,17 @@ var (
 	ErrNotFound = errors.New("no such instance")
 )
 
+// MaxInstance is how long an instance id may be, in bytes. Dapr's scheduler takes
+// names of 512 bytes, in which the id stands beside up to 110 bytes of Dapr's own,
+// the app id and, twice, the namespace. An id that is too long by little starts,
+// and then its activities never run.
+const MaxInstance = 200
+
 // Engine runs workflows durably. It is safe for concurrent use. A call without a
 // deadline gets one (EngineConfig.CallTimeout).
 //
-// An instance id is 1 to 512 bytes out of [A-Za-z0-9._~-]; longer ones run on no
-// sidecar with the default name limits of its scheduler and store.
+// An instance id is 1 to MaxInstance bytes out of [A-Za-z0-9._~-], those of
+// children too.
 type Engine interface {
 	// Work calls the registry's workflows and activities until stop has returned.
 	// It returns once the engine has answered, or with why it will not before ctx
@@ -38,8 +44,9 @@ type Engine interface {
 	Work(ctx context.Context, r *workflow.Registry) (stop func(context.Context) error, err error)
 
 	// Schedule starts an instance; its input is kept as JSON. It returns once the
-	// instance is durable, whether anybody works or not. ErrExists if that id is
-	// active. An id that has ended is started anew.
+	// instance is durable, and does not wait for it to run; but sidecars take none
+	// until somebody works at one of them. ErrExists if that id is active. An id
+	// that has ended is started anew.
 	Schedule(ctx context.Context, name, instance string, input any) error
 	// Raise sends an event, which waits for the workflow to ask for it. ErrNotFound
 	// if there is no such instance or it has ended; one that ends at this moment

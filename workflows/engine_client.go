@@ -41,6 +41,9 @@ func newEngine(conn grpc.ClientConnInterface, cfg EngineConfig) *engine {
 }
 
 func (e *engine) Schedule(ctx context.Context, name, instance string, input any) error {
+	if n := len(instance); n == 0 || n > MaxInstance {
+		return fmt.Errorf("workflow %s: an instance id of %d bytes, and 1 to %d can be", name, n, MaxInstance)
+	}
 	ctx, cancel := withDeadline(ctx, e.cfg.CallTimeout)
 	defer cancel()
 	_, err := e.client.ScheduleWorkflow(ctx, name,

@@ -25,7 +25,7 @@ type EmbeddedConfig struct {
 	SQLite string
 	// Postgres is a connection string, a URL or key=value, of a database or schema
 	// (search_path) for the engine alone, which several processes can share. Each
-	// opens up to Connections, default 8.
+	// opens up to twice Connections, default 8.
 	Postgres    string
 	Connections int
 
@@ -75,6 +75,7 @@ func NewEmbeddedEngine(ctx context.Context, cfg EmbeddedConfig) (*Embedded, erro
 	if err != nil {
 		e.server.Stop()
 		e.served.Wait()
+		store.close()
 		return nil, fmt.Errorf("embedded workflow engine: %w", err)
 	}
 	e.engine = newEngine(e.conn, cfg.EngineConfig)
@@ -87,6 +88,7 @@ func (e *Embedded) Close() error {
 	err := e.conn.Close()
 	e.server.Stop()
 	e.served.Wait()
+	e.store.close()
 	return err
 }
 

@@ -12,16 +12,17 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/dapr/durabletask-go/api"
 	"github.com/dapr/durabletask-go/backend"
-	"github.com/dapr/durabletask-go/backend/postgres"
 	"github.com/dapr/durabletask-go/backend/sqlite"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
 // store makes one of the library's stores answer as a sidecar does: an id that
 // has ended can be started anew, and that an instance is active is a code.
-type store struct{ backend.Backend }
+type store struct {
+	backend.Backend
+	close func()
+}
 
 // openStore opens the store that cfg names.
 func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
@@ -39,24 +40,17 @@ func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
 		}
 		options := sqlite.NewSqliteOptions(source)
 		options.WorkflowLockTimeout, options.ActivityLockTimeout = cfg.LockTimeout, cfg.LockTimeout
-		s := &store{sqlite.NewSqliteBackend(options, log)}
+		s := &store{Backend: sqlite.NewSqliteBackend(options, log), close: func() {}}
 		return s, s.create(ctx)
 	default:
 		if cfg.LockTimeout == 0 {
 			cfg.LockTimeout = 5 * time.Minute
 		}
-		pool, err := pgxpool.ParseConfig(cfg.Postgres)
+		db, err := newPostgresStore(ctx, cfg, log)
 		if err != nil {
-			return nil, err // it names no password
+			return nil, err
 		}
-		pool.MaxConns = int32(cfg.Connections)
-		if cfg.Connections == 0 {
-			pool.MaxConns = 8
-		}
-		pool.MaxConnIdleTime = time.Minute
-		pool.ConnConfig.RuntimeParams["timezone"] = "UTC" // its columns have no zone, and the library writes UTC
-		options := &postgres.PostgresOptions{PgOptions: pool, WorkflowLockTimeout: cfg.LockTimeout, ActivityLockTimeout: cfg.LockTimeout}
-		s := &store{postgres.NewPostgresBackend(options, log)}
+		s := &store{Backend: db, close: db.tasks.Close}
 		return s, s.create(ctx)
 	}
 }

@@ -22,7 +22,7 @@ func (e *engine) Work(ctx context.Context, r *workflow.Registry) (stop func(cont
 	w := newIntake(e.conn, e.cfg)
 	giveUp := context.AfterFunc(ctx, cancel) // until the engine has answered once
 	err = workflow.NewClientWithLogger(w, chatter{e.cfg.Log}).StartWorker(running, r)
-	if !giveUp() && err == nil {
+	if !giveUp() {
 		err = context.Cause(ctx)
 	}
 	if err != nil {

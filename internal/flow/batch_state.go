@@ -50,6 +50,7 @@ type Member struct {
 	Key      string `json:"key"`
 	Sequence uint64 `json:"sequence,omitempty"` // at which it was judged
 	Try      int    `json:"try,omitempty"`      // of its id: a rejected item is repeated under a new one
+	Fault    string `json:"fault,omitempty"`    // why it could not be judged: then it does not run
 }
 
 // MembersSealed says that the membership of a round is complete.
@@ -75,6 +76,17 @@ type Item struct {
 	Detail   string `json:"detail,omitempty"`
 	Attempts int    `json:"attempts"`
 	Try      int    `json:"try,omitempty"`
+	Unknown  bool   `json:"unknown,omitempty"` // it may have happened, or may yet
+}
+
+// Again is the member that repeats a failed item: under a new id, unless nobody
+// knows what became of it under the old one.
+func (i *Item) Again() Member {
+	m := Member{Key: i.Key, Try: i.Try + 1}
+	if i.Unknown {
+		m.Try = i.Try
+	}
+	return m
 }
 
 // Succeeded says whether the item did what it should.
@@ -155,7 +167,7 @@ func (s *State) groupFixed(e GroupFixed, _ time.Time) {
 
 func (s *State) members(e Members, _ time.Time) {
 	b := s.Batch
-	if b.Covered == nil {
+	if b.Covered == nil { // an empty map is left out of the JSON
 		b.Covered = map[int]uint64{}
 	}
 	b.Covered[e.Shard] = e.To

@@ -68,6 +68,8 @@ type Parent struct {
 	Round int    `json:"round"`
 	Chunk int    `json:"chunk"`
 	Index int    `json:"index"` // in the chunk
+	Key   string `json:"key"`   // of the member
+	Try   int    `json:"try,omitempty"`
 }
 
 // ParametersSet holds the parameters as the caller gave them.

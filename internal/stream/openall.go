@@ -13,7 +13,7 @@ const (
 	// that ends among them is read in one call.
 	firstLook = 12
 	// afterHead is how many commits are read with a head's, at first.
-	afterHead = 16
+	afterHead = 8
 	// usualSize is taken for a commit's bytes until some were read.
 	usualSize = 1 << 10
 )
@@ -26,8 +26,9 @@ type Opening struct {
 	Resume func(*Head) bool // as for Open; asked neither with After nor about a head after Until
 	Use    func(Raw) error  // as for Open; its error ends this opening alone
 
-	Tail Tail  // the stream's end, or its last commit until Until
-	Err  error // what is wrong with the stream, or Use's error; Tail is void then
+	Tail Tail      // the stream's end, or its last commit until Until
+	Next time.Time // of the commit after Tail, if Until left one out
+	Err  error     // what is wrong with the stream, or Use's error; the rest is void then
 
 	step   step
 	head   *Head
@@ -41,11 +42,11 @@ type Opening struct {
 type step int
 
 const (
-	lookFirst  step = iota // the first commits, which may be all
-	readHead               // the head
-	atHead                 // the head's commit and those after it
-	readOn                 // commits
-	openedDone             // nothing
+	lookFirst step = iota // the first commits, which may be all
+	readHead              // the head
+	atHead                // the head's commit and those after it
+	readOn                // commits
+	atEnd                 // nothing
 )
 
 // OpenAll opens many streams, each as Open does, in few calls to the store; of
@@ -79,7 +80,7 @@ func (r Reader) OpenAll(ctx context.Context, openings []*Opening) error {
 				return err
 			}
 			values = values[mine:]
-			if o.step != openedDone {
+			if o.step != atEnd {
 				waiting = append(waiting, o)
 			}
 		}
@@ -88,12 +89,12 @@ func (r Reader) OpenAll(ctx context.Context, openings []*Opening) error {
 }
 
 func (o *Opening) begin() {
-	o.Tail, o.Err, o.head, o.held = Tail{}, nil, nil, nil
+	o.Tail, o.Next, o.Err, o.head, o.held = Tail{}, time.Time{}, nil, nil, nil
 	o.step, o.next, o.window, o.size = lookFirst, 1, firstLook, usualSize
 	if o.After.Number > 0 {
 		o.Tail, o.step, o.next, o.window = o.After, readOn, o.After.Number+1, enough
 		if o.next == 0 {
-			o.step = openedDone
+			o.step = atEnd
 		}
 	}
 }
@@ -150,7 +151,7 @@ func (o *Opening) take(ctx context.Context, r Reader, values [][]byte) error {
 		o.Tail = tailOf(&raw)
 		o.Tail.Head, o.head = o.head, nil
 		if o.next++; o.next == 0 {
-			o.step = openedDone
+			o.step = atEnd
 			return nil
 		}
 		values = values[1:]
@@ -204,11 +205,11 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 			return o.fail(err)
 		}
 		if o.late(&raw) {
-			o.step = openedDone
+			o.Next, o.step = raw.At, atEnd
 			return nil
 		}
 		if err := o.Use(raw); err != nil {
-			o.Err, o.step = err, openedDone
+			o.Err, o.step = err, atEnd
 			return nil
 		}
 		head := o.Tail.Head
@@ -216,7 +217,7 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 		o.Tail.Head = head
 		total += len(raw.Bytes)
 		if o.next++; o.next == 0 {
-			o.step = openedDone
+			o.step = atEnd
 			return nil
 		}
 	}
@@ -240,7 +241,7 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 }
 
 func (o *Opening) end() {
-	o.step = openedDone
+	o.step = atEnd
 	if o.head != nil && o.Tail.Number < o.head.Number {
 		o.Err = &CorruptError{Stream: o.ID, Number: o.Tail.Number + 1, Problem: "it is missing, though the head's commit exists"}
 		return
@@ -256,6 +257,6 @@ func (o *Opening) fail(err error) error {
 	if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrFormat) {
 		return err
 	}
-	o.Err, o.step = err, openedDone
+	o.Err, o.step = err, atEnd
 	return nil
 }

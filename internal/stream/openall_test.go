@@ -139,6 +139,11 @@ func TestOpenAllUntil(t *testing.T) {
 		last := min(n, 80)
 		require.Equal(t, last, o.Tail.Number)
 		require.Equal(t, at(last), o.Tail.At)
+		if last < 80 {
+			require.Equal(t, at(last+1), o.Next)
+		} else {
+			require.Zero(t, o.Next)
+		}
 		if n < 40 {
 			require.Equal(t, numbers(1, last), told.passed, "the head is of later")
 			require.Empty(t, told.heads)
@@ -152,6 +157,7 @@ func TestOpenAllUntil(t *testing.T) {
 	require.NoError(t, w.reader().OpenAll(t.Context(), []*Opening{o}))
 	require.NoError(t, o.Err)
 	require.Equal(t, Tail{}, o.Tail)
+	require.Equal(t, morning, o.Next)
 	require.Empty(t, told.passed)
 }
 

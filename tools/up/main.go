@@ -100,7 +100,7 @@ func parse(args []string) (config, error) {
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
 	flags.StringVar(&cfg.data, "data", filepath.Join(root, ".data"), "folder for everything that is kept: store, messages, reminders, logs")
 	flags.StringVar(&cfg.components, "components", filepath.Join(root, "components", "embedded"), "folder with the set of Dapr components to use")
-	flags.StringVar(&cfg.daprConfig, "dapr-config", "", "file with a Dapr Configuration for the sidecars")
+	flags.StringVar(&cfg.daprConfig, "dapr-config", filepath.Join(root, "components", "config.yaml"), "file with a Dapr Configuration for the sidecars; empty: none")
 	flags.IntVar(&cfg.replicas, "replicas", 1, "how many replicas of the app, each with a sidecar")
 	flags.BoolVar(&cfg.noApp, "no-app", false, "start the stack without an app")
 	flags.BoolVar(&cfg.appHTTP, "app-protocol-http", false, "let the sidecar call the app back over HTTP, at LONGRUN_CALLBACK_ADDR")

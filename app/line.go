@@ -8,42 +8,51 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/longrun-dev/longrun/actors"
 	"github.com/longrun-dev/longrun/internal/catalog"
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
-// bulkLine is one line of a bulk. Fields of the wrong type are read too, so that
-// the caller hears of all of them at once.
-type bulkLine struct {
+// commandLine is a command as a line of a bulk or a message has it. Fields of the
+// wrong type are read too, so that the caller hears of all of them at once.
+type commandLine struct {
 	Command          lineText                  `json:"command"`
 	ID               lineText                  `json:"id"`
 	Parameters       jsontext.Value            `json:"parameters"`
 	ExpectedSequence lineNumber                `json:"expectedSequence"`
 	Options          jsontext.Value            `json:"options"`
+	Context          jsontext.Value            `json:"context"` // of messages
 	Unknown          map[string]jsontext.Value `json:",embed"`
 }
 
-// command reads one line. As much of it as could be read comes with the error.
-func (b *bulk) command(line []byte) (actors.Command, error) {
-	var in bulkLine
+// order reads one line of a bulk. As much of it as could be read comes with the
+// error.
+func (b *bulk) order(line []byte) (order, error) {
+	var in commandLine
 	err := json.Unmarshal(line, &in)
-	c := actors.Command{Name: in.Command.text, ID: in.ID.text, Expected: in.ExpectedSequence.value, Context: b.context}
+	o := order{}
+	o.ID, o.Context = in.ID.text, b.context
 	if err != nil {
-		return c, lineFault(err)
+		return o, lineFault(err)
 	}
-	if err := in.check(); err != nil {
-		return c, err
+	var f faults
+	in.checkName(&f)
+	if in.Context != nil {
+		f.add("context", "is not a field here")
 	}
-	check, err := b.server.params(c.Name)
+	def := b.server.catalog.Commands[in.Command.text]
+	in.checkRest(def, &o, &f)
+	if err := f.err(); err != nil {
+		return o, err
+	}
+	check, err := b.server.params(o.Name)
 	if err != nil {
-		return c, err
+		return o, err
 	}
-	if c.Params, err = check.check(in.Parameters); err != nil {
-		return c, err
+	if o.Params, err = check.check(in.Parameters); err != nil {
+		return o, err
 	}
-	identify(&c)
-	return c, nil
+	identify(&o.Command)
+	return o, nil
 }
 
 // lineFault says why a line is not an object that can be read.
@@ -54,16 +63,22 @@ func lineFault(err error) *catalog.Fault {
 	return catalog.Faultf(catalog.Invalid, "the line must be a JSON object")
 }
 
-// check says what is wrong around the parameters. Nobody but the caller can make
-// a line's id: one that is made here is unknown to a caller that lost the answer.
-func (l *bulkLine) check() error {
-	var f faults
-	l.Command.check("command", &f)
-	if l.ID.check("id", &f) {
+// checkName says what is wrong with the command's name and id. Nobody but the
+// caller can make an id: one that is made here is unknown to a caller that lost
+// the answer.
+func (l *commandLine) checkName(f *faults) {
+	l.Command.check("command", f)
+	if l.ID.check("id", f) {
 		if err := stream.CheckKey(l.ID.text); err != nil {
 			f.add("id", "%v", err)
 		}
 	}
+}
+
+// checkRest reads everything else around the parameters into an order. Of a
+// command that is not known (nil) there are no options to check.
+func (l *commandLine) checkRest(def *catalog.Command, o *order, f *faults) {
+	o.Name, o.Expected = l.Command.text, l.ExpectedSequence.value
 	switch l.Parameters.Kind() {
 	case '{':
 	case 0:
@@ -72,38 +87,37 @@ func (l *bulkLine) check() error {
 		f.add("parameters", "expected object")
 	}
 	if l.ExpectedSequence.wrong {
-		f.add("expectedSequence", "expected a whole number from 0")
+		f.add(paramExpected, "expected a whole number from 0")
 	}
-	checkOptions(l.Options, &f)
 	for name := range l.Unknown {
 		f.add(name, "is not a field here")
 	}
-	return f.err()
+	options := l.options(f)
+	if def == nil {
+		return
+	}
+	o.options = readOptions(def, options, "options.", f)
+	o.direct = def.Direct() != nil && options[optStartAt] == nil
+	checkExpected(def, o, f)
 }
 
-// checkOptions lets the options of a direct command through if they ask for
-// nothing.
-func checkOptions(raw jsontext.Value, f *faults) {
-	if len(raw) == 0 {
-		return
+func (l *commandLine) options(f *faults) map[string]any {
+	if len(l.Options) == 0 || l.Options.Kind() == 'n' {
+		return nil
 	}
-	var options map[string]jsontext.Value
-	if json.Unmarshal(raw, &options) != nil {
+	tree, err := parseJSON(l.Options)
+	options, ok := tree.(map[string]any)
+	if err != nil || !ok {
 		f.add("options", "expected object")
-		return
+		return nil
 	}
-	refused := false
-	for name, value := range options {
-		switch {
-		case !slices.Contains(batchParams, name):
+	for name := range options {
+		if !slices.Contains(allOptions, name) {
 			f.add("options."+name, "is not a field here")
-		case name != "dryRun" || string(value) != "false":
-			refused = true
+			delete(options, name)
 		}
 	}
-	if refused {
-		f.add("options", "are for commands that run on: a direct command is decided at once")
-	}
+	return options
 }
 
 // lineText is a field of a line that must be text.
@@ -146,13 +160,15 @@ type lineNumber struct {
 	wrong bool
 }
 
-// UnmarshalJSONFrom takes any value, for bulkLine.check to refuse.
+// UnmarshalJSONFrom takes any value, for commandLine.checkRest to refuse.
 func (l *lineNumber) UnmarshalJSONFrom(in *jsontext.Decoder) error {
 	raw, err := in.ReadValue()
 	if err != nil || raw.Kind() == 'n' {
 		return err
 	}
 	n, err := strconv.ParseUint(string(raw), 10, 64)
-	l.value, l.wrong = &n, err != nil
+	if l.wrong = err != nil; !l.wrong {
+		l.value = &n
+	}
 	return nil
 }
