@@ -130,6 +130,10 @@ func (s *Sidecar) renew() {
 	}
 }
 
+// Conn is the connection itself, for what else the sidecar serves: its workflows.
+// It is closed with the sidecar.
+func (s *Sidecar) Conn() grpc.ClientConnInterface { return s.conn }
+
 // Version is the version of the sidecar's runtime, such as "1.18.3", or "edge"
 // for one that was built without a version.
 func (s *Sidecar) Version(ctx context.Context) (string, error) {
@@ -140,8 +144,11 @@ func (s *Sidecar) Version(ctx context.Context) (string, error) {
 	return meta.GetRuntimeVersion(), nil
 }
 
-// Component describes a component that the sidecar has loaded. It is an error if
-// it has none of that name.
+// ErrNoComponent is that the sidecar answers, and has no component of a name.
+var ErrNoComponent = errors.New("the sidecar has no component")
+
+// Component describes a component that the sidecar has loaded. It is
+// ErrNoComponent if it has none of that name.
 func (s *Sidecar) Component(ctx context.Context, name string) (Component, error) {
 	meta, err := s.metadata(ctx)
 	if err != nil {
@@ -152,7 +159,7 @@ func (s *Sidecar) Component(ctx context.Context, name string) (Component, error)
 			return Component{c.GetName(), c.GetType(), c.GetVersion(), c.GetCapabilities()}, nil
 		}
 	}
-	return Component{}, fmt.Errorf("the sidecar has no component %q", name)
+	return Component{}, fmt.Errorf("%w %q", ErrNoComponent, name)
 }
 
 // Healthy is nil if the sidecar answers and, once Host was called, calls for the

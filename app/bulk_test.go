@@ -163,13 +163,13 @@ func TestBulkLinesThatAreWrong(t *testing.T) {
 		id, code, fields string
 	}{
 		{1, "a", "", ""}, {3, "", "invalid", ""}, {4, "", "invalid", ""}, {5, "b", "not-found", ""}, {6, "c", "invalid", "by"},
-		{7, "", "invalid", "id"}, {8, "d", "invalid", "options"}, {9, "e", "invalid", "parameters"}, {10, "f", "invalid", "more"},
+		{7, "", "invalid", "id"}, {8, "d", "invalid", "options.dryRun"}, {9, "e", "invalid", "parameters"}, {10, "f", "invalid", "more"},
 		{11, "g", "invalid", "id"}, {12, "i", "invalid", "Parameters"}, {13, "", "invalid", "id"}, {14, "j", "invalid", "expectedSequence"},
 		{15, "", "too-large", ""}, {16, "k", "conflict", ""}, {17, "l", "rejected", ""}, {18, "m", "internal", ""}, {19, "", "invalid", ""},
 		{21, "n", "", ""},
 		{22, "", "invalid", "command id parameters"}, {23, "", "invalid", "command id parameters"}, {24, "", "invalid", "command id parameters"},
 		{25, "", "invalid", "command expectedSequence id more most options parameters"}, {26, "p", "invalid", "command"}, {27, "", "invalid", "id"},
-		{28, "", "invalid", "id"}, {29, "q", "invalid", "expectedSequence"}, {30, "r", "invalid", "options"}, {31, "s", "invalid", "options.dryrun"},
+		{28, "", "invalid", "id"}, {29, "q", "invalid", "expectedSequence"}, {30, "r", "invalid", "options.ratePerSecond"}, {31, "s", "invalid", "options.dryrun"},
 		{32, "t", "invalid", ""}, {33, "o", "", ""},
 	}
 	answers := a.bulkOf(text)
@@ -226,7 +226,7 @@ func TestBulkRequestsThatAreWrong(t *testing.T) {
 func TestBulkWindow(t *testing.T) {
 	a := newAPI(t, nil)
 	const window = 8
-	s := &slow{Runtime: a.system, started: make(chan actors.Command, 10*window), let: make(chan struct{})}
+	s := &slow{Runtime: a.runtime, started: make(chan actors.Command, 10*window), let: make(chan struct{})}
 	a = newAPIOver(t, testDomain(), s, func(o *Options) { o.Limits.Window = window })
 	b := a.bulk()
 	for i := range 5 * window { // more than the window, less than a connection takes
@@ -284,7 +284,7 @@ func TestBulkWhoseAnswersNobodyReads(t *testing.T) {
 
 func TestBulkOfAClientThatGoes(t *testing.T) {
 	a := newAPI(t, nil)
-	s := &slow{Runtime: a.system, started: make(chan actors.Command), let: make(chan struct{})}
+	s := &slow{Runtime: a.runtime, started: make(chan actors.Command), let: make(chan struct{})}
 	a = newAPIOver(t, testDomain(), s, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	in, w := io.Pipe()

@@ -80,7 +80,8 @@ func TestCommandsThatAreWrong(t *testing.T) {
 		"id not UTF-8":        {"/commands/test.add", good, []string{"Idempotency-Key", "a\xff"}, catalog.Invalid, "Idempotency-Key"},
 		"id twice":            {"/commands/test.add", good, []string{"Idempotency-Key", "a", "Idempotency-Key", "b"}, catalog.Invalid, "Idempotency-Key"},
 		"context too long":    {"/commands/test.add", good, []string{"X-Who", long, "Correlation-Id", long, "Causation-Id", long}, catalog.Invalid, "Causation-Id Correlation-Id X-Who"},
-		"startAt":             {"/commands/test.add?startAt=2026-01-01T00:00:00Z", good, nil, catalog.Invalid, "startAt"},
+		"startAt":             {"/commands/test.add?startAt=tomorrow", good, nil, catalog.Invalid, "startAt"},
+		"startAt, expected":   {"/commands/test.add?startAt=2026-01-01T00:00:00Z&expectedSequence=1", good, nil, catalog.Invalid, "expectedSequence"},
 		"dryRun":              {"/commands/test.add?dryRun=true", good, nil, catalog.Invalid, "dryRun"},
 		"ratePerSecond":       {"/commands/test.add?ratePerSecond=1", good, nil, catalog.Invalid, "ratePerSecond"},
 		"stopAfterFailures":   {"/commands/test.add?stopAfterFailures=1", good, nil, catalog.Invalid, "stopAfterFailures"},
@@ -292,7 +293,7 @@ func TestPathsThatAreWrong(t *testing.T) {
 
 func TestSaturation(t *testing.T) {
 	a := newAPI(t, nil)
-	s := &slow{Runtime: a.system, started: make(chan actors.Command), let: make(chan struct{})}
+	s := &slow{Runtime: a.runtime, started: make(chan actors.Command), let: make(chan struct{})}
 	a = newAPIOver(t, testDomain(), s, func(o *Options) { o.Limits.Requests = 2 })
 	answers := make(chan answer)
 	for i := range 2 {

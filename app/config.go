@@ -25,12 +25,22 @@ type Config struct {
 	ActorHosting  string        // actors.HostAuto, HostStream or HostHTTP
 	ShortWay      bool          // call entities that live in this process directly
 	StateStore    string        // the name of the Dapr component
+	PubSub        string        // the name of the Dapr component; "" reads no topics
+	Messages      int           // handled at the same time
+	Engine        string        // of workflows: engineDapr or engineEmbedded
+	EmbeddedStore string        // of the embedded engine: a SQLite file, or the URL of a PostgreSQL database
 	MaxOpen       int           // entities kept in memory
 	Limits        Limits        // of the API
 	ShutdownGrace time.Duration // how long requests in flight may take to end
 	LogFormat     string        // "text", "json", or "auto": text on a terminal
 	LogLevel      slog.Level
 }
+
+// The engines of workflows.
+const (
+	engineDapr     = "dapr"
+	engineEmbedded = "embedded"
+)
 
 // setting is one environment variable.
 type setting struct {
@@ -61,6 +71,23 @@ func settings() []setting {
 		}},
 		{"LONGRUN_STATE_STORE", "statestore", "the Dapr component that keeps the streams", func(c *Config, v string) error {
 			c.StateStore = v
+			return nil
+		}},
+		{"LONGRUN_PUBSUB", "pubsub", "the Dapr component whose topics are read and written; off", func(c *Config, v string) error {
+			if c.PubSub = v; v == "off" {
+				c.PubSub = ""
+			}
+			return nil
+		}},
+		{"LONGRUN_MAX_MESSAGES", strconv.Itoa(defaultMessages), "messages handled at the same time; more wait at the broker", func(c *Config, v string) error {
+			return positive(v, &c.Messages)
+		}},
+		{"LONGRUN_WORKFLOW_ENGINE", engineDapr, "what drives commands that run on: dapr (the sidecar's workflows), embedded (in this process)", func(c *Config, v string) error {
+			c.Engine = v
+			return oneOf(v, engineDapr, engineEmbedded)
+		}},
+		{"LONGRUN_EMBEDDED_STORE", "workflows.db", "of the embedded engine: a SQLite file for this process alone, or the postgres:// URL of a database for all replicas", func(c *Config, v string) error {
+			c.EmbeddedStore = v
 			return nil
 		}},
 		{"LONGRUN_MAX_OPEN", "20000", "entities kept in memory; the least recently used are let go", func(c *Config, v string) error {

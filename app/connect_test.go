@@ -22,7 +22,7 @@ func connectTo(ctx context.Context, t *testing.T, addr string) error {
 	cfg, err := ConfigFrom(func(string) string { return "" })
 	require.NoError(t, err)
 	domains := []*catalog.Domain{testDomain().Catalog()}
-	system, stop, err := connect(cfg, domains, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))(ctx)
+	system, stop, err := connect(cfg, nil, domains, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))(ctx)
 	require.Nil(t, system)
 	require.Nil(t, stop, "what was opened is closed")
 	return err

@@ -32,14 +32,29 @@ type deadLetter struct {
 
 func newDeadLetter(message []byte, why problem) *deadLetter {
 	l := &deadLetter{Message: message, Problem: why}
-	if !jsontext.Value(message).IsValid() || len(message) > maxLetter {
+	if len(message) <= maxLetter && jsontext.Value(message).IsValid() {
+		return l
+	}
+	if len(message) <= maxLetter {
 		l.writeText(message)
 	}
 	if len(l.Message) > maxLetter {
 		l.Bytes = len(message)
-		l.writeText(message[:cutLetter])
+		l.writeText(beginning(message))
 	}
 	return l
+}
+
+// beginning is what is kept of a message that is too large; text ends with a
+// whole character.
+func beginning(message []byte) []byte {
+	cut := message[:min(cutLetter, len(message))]
+	for i := range utf8.UTFMax {
+		if whole := cut[:len(cut)-i]; utf8.Valid(whole) {
+			return whole
+		}
+	}
+	return cut
 }
 
 // writeText writes what came as a JSON string.

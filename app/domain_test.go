@@ -93,9 +93,9 @@ func testDomain() es.Domain {
 // api is a server over a real system with a store in memory.
 type api struct {
 	*httptest.Server
-	t      testing.TB
-	edge   *Server
-	system *actors.System
+	t       testing.TB
+	edge    *Server
+	runtime Runtime
 }
 
 func newAPI(t testing.TB, change func(*Options)) *api {
@@ -104,11 +104,18 @@ func newAPI(t testing.TB, change func(*Options)) *api {
 	system, err := actors.New([]*catalog.Domain{domain.Catalog()}, stream.NewMemory(), nil, actors.Config{})
 	require.NoError(t, err)
 	require.NoError(t, system.Begin(t.Context()))
-	a := newAPIOver(t, domain, system, change)
+	a := newAPIOver(t, domain, alone{system, nil}, change)
 	t.Cleanup(system.Close)
-	a.system = system
 	return a
 }
+
+// alone is a system in this process, and what runs commands on, if anything does.
+type alone struct {
+	*actors.System
+	runner Runner
+}
+
+func (a alone) RunsOn() Runner { return a.runner }
 
 func newAPIOver(t testing.TB, domain es.Domain, r Runtime, change func(*Options)) *api {
 	t.Helper()
@@ -121,7 +128,7 @@ func newAPIOver(t testing.TB, domain es.Domain, r Runtime, change func(*Options)
 	edge, err := NewServer(o)
 	require.NoError(t, err)
 	edge.Use(r)
-	a := &api{Server: httptest.NewServer(edge), t: t, edge: edge}
+	a := &api{Server: httptest.NewServer(edge), t: t, edge: edge, runtime: r}
 	t.Cleanup(a.Close)
 	t.Cleanup(edge.Drain) // before the server waits for its requests
 	return a
@@ -228,3 +235,19 @@ const (
 	waitLong = 20 * time.Second
 	waitStep = 2 * time.Millisecond
 )
+
+// request is one that no server has read yet.
+func (a *api) request(method, path, body string) *http.Request {
+	return httptest.NewRequestWithContext(a.t.Context(), method, path, strings.NewReader(body))
+}
+
+// deadlines is a writer that remembers the deadlines of its connection.
+type deadlines struct {
+	httptest.ResponseRecorder
+	read []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(at time.Time) error {
+	d.read = append(d.read, at)
+	return nil
+}

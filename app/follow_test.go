@@ -136,7 +136,7 @@ func TestFollowThatBreaks(t *testing.T) {
 		catalog.Unavailable: catalog.Faultf(catalog.Unavailable, "the store is gone"),
 		catalog.Internal:    errors.New("secret of the inside"),
 	} {
-		over := newAPIOver(t, testDomain(), broken{a.system, err}, nil)
+		over := newAPIOver(t, testDomain(), broken{a.runtime, err}, nil)
 		r := over.follow("/entities/test.counter/c/events?follow=true")
 		fields, err := r.next()
 		require.NoError(t, err)

@@ -77,7 +77,7 @@ func run(ctx context.Context, domains []es.Domain) error {
 	if err != nil {
 		return err
 	}
-	return Serve(ctx, server, l, connect(cfg, definitions, metrics, log), cfg.ShutdownGrace, log)
+	return Serve(ctx, server, l, connect(cfg, server, definitions, metrics, log), cfg.ShutdownGrace, log)
 }
 
 // version is what the build knows of itself.

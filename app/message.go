@@ -91,13 +91,13 @@ func (l *commandLine) context(m actors.Message, f *faults) stream.Context {
 	if len(in.Commentary.text) > maxCommentary {
 		f.add("context.commentary", "must have at most %d bytes", maxCommentary)
 	}
-	key := func(name string, given lineText, else_ string) string {
+	key := func(name string, given lineText, otherwise string) string {
 		text := given.optional("context."+name, f)
 		if text == "" {
-			if stream.CheckKey(else_) != nil {
+			if stream.CheckKey(otherwise) != nil {
 				return ""
 			}
-			return else_
+			return otherwise
 		}
 		if err := stream.CheckKey(text); err != nil {
 			f.add("context."+name, "%s", strings.Replace(err.Error(), "the key", "it", 1))

@@ -46,7 +46,8 @@ func TestOpenAPI(t *testing.T) {
 				}
 			}
 			require.ElementsMatch(t, there, described, "%s %s", method, path)
-			require.Contains(t, op["responses"], "200")
+			responses := op["responses"].(map[string]any)
+			require.True(t, responses["200"] != nil || responses["202"] != nil, "%s %s", method, path)
 			require.Contains(t, op["responses"], "default")
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/longrun-dev/longrun/actors"
 	"github.com/longrun-dev/longrun/internal/catalog"
 	"github.com/longrun-dev/longrun/internal/flow"
+	"github.com/longrun-dev/longrun/workflows"
 )
 
 // The kinds of commands, as GET / names them.
@@ -39,8 +40,8 @@ type order struct {
 }
 
 // start is the order for whoever runs it on.
-func (o *order) start() Start {
-	return Start{Command: o.Name, ID: o.ID, Params: o.Params, Options: o.options, Context: o.Context, CauseAt: o.CauseAt}
+func (o *order) start() workflows.Start {
+	return workflows.Start{Command: o.Name, ID: o.ID, Params: o.Params, Options: o.options, Context: o.Context, CauseAt: o.CauseAt}
 }
 
 // accepted is the answer for a command that runs on.

@@ -10,6 +10,7 @@ import (
 	"github.com/longrun-dev/longrun/internal/catalog"
 	"github.com/longrun-dev/longrun/internal/flow"
 	"github.com/longrun-dev/longrun/internal/stream"
+	"github.com/longrun-dev/longrun/workflows"
 )
 
 // Runtime is what the edges ask of the system behind them: *actors.System, and
@@ -67,13 +68,14 @@ type System interface {
 
 var _ System = (*actors.System)(nil)
 
-// Runner is what the edges ask of commands that run on. An id that is unknown, or
+// Runner is what the edges ask of commands that run on; *workflows.Commands is
+// one. An id that is unknown, or
 // another command's, is not found; what a command cannot do any more is a
 // conflict.
 type Runner interface {
 	// Start returns once the command is durable. The same id again gets the
 	// progress as it is now; with other parameters or options it is a conflict.
-	Start(ctx context.Context, s Start) (flow.Progress, error)
+	Start(ctx context.Context, s workflows.Start) (flow.Progress, error)
 
 	// Signal sends a signal. The payload is JSON, nil if there is none.
 	Signal(ctx context.Context, command, id, name string, payload json.RawMessage, c stream.Context) (flow.Progress, error)
@@ -86,14 +88,4 @@ type Runner interface {
 	Failures(ctx context.Context, command, id, cursor string, limit int) (items []flow.Item, next string, err error)
 }
 
-// Start asks for a command that runs on: with many steps, over a group, or a
-// direct one at a later time.
-type Start struct {
-	Command string
-	ID      string          // unique across command names
-	Params  json.RawMessage // checked against the command's schema, in one canonical form
-	Options flow.Options
-	Context stream.Context
-	CauseAt time.Time
-	Invalid *catalog.Fault // what is wrong with the parameters: the command is recorded, and has ended
-}
+var _ Runner = (*workflows.Commands)(nil)

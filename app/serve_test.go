@@ -75,7 +75,7 @@ func TestUnavailableIsInWords(t *testing.T) {
 // up, and ends what is in flight when it is told to stop.
 func TestServe(t *testing.T) {
 	inner := newAPI(t, nil)
-	s := &slow{Runtime: inner.system, started: make(chan actors.Command), let: make(chan struct{})}
+	s := &slow{Runtime: inner.runtime, started: make(chan actors.Command), let: make(chan struct{})}
 	all, err := catalog.New(testDomain().Catalog())
 	require.NoError(t, err)
 	server, err := NewServer(Options{Catalog: all})
@@ -151,7 +151,7 @@ func TestServeWhoseSystemCannotStart(t *testing.T) {
 // What does not end within the grace is cut off.
 func TestServeEndsAfterItsGrace(t *testing.T) {
 	inner := newAPI(t, nil)
-	s := &slow{Runtime: inner.system, started: make(chan actors.Command), let: make(chan struct{})}
+	s := &slow{Runtime: inner.runtime, started: make(chan actors.Command), let: make(chan struct{})}
 	t.Cleanup(func() { close(s.let) })
 	all, err := catalog.New(testDomain().Catalog())
 	require.NoError(t, err)

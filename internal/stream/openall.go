@@ -42,11 +42,11 @@ type Opening struct {
 type step int
 
 const (
-	lookFirst  step = iota // the first commits, which may be all
-	readHead               // the head
-	atHead                 // the head's commit and those after it
-	readOn                 // commits
-	openedDone             // nothing
+	lookFirst step = iota // the first commits, which may be all
+	readHead              // the head
+	atHead                // the head's commit and those after it
+	readOn                // commits
+	atEnd                 // nothing
 )
 
 // OpenAll opens many streams, each as Open does, in few calls to the store; of
@@ -80,7 +80,7 @@ func (r Reader) OpenAll(ctx context.Context, openings []*Opening) error {
 				return err
 			}
 			values = values[mine:]
-			if o.step != openedDone {
+			if o.step != atEnd {
 				waiting = append(waiting, o)
 			}
 		}
@@ -94,7 +94,7 @@ func (o *Opening) begin() {
 	if o.After.Number > 0 {
 		o.Tail, o.step, o.next, o.window = o.After, readOn, o.After.Number+1, enough
 		if o.next == 0 {
-			o.step = openedDone
+			o.step = atEnd
 		}
 	}
 }
@@ -151,7 +151,7 @@ func (o *Opening) take(ctx context.Context, r Reader, values [][]byte) error {
 		o.Tail = tailOf(&raw)
 		o.Tail.Head, o.head = o.head, nil
 		if o.next++; o.next == 0 {
-			o.step = openedDone
+			o.step = atEnd
 			return nil
 		}
 		values = values[1:]
@@ -205,11 +205,11 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 			return o.fail(err)
 		}
 		if o.late(&raw) {
-			o.Next, o.step = raw.At, openedDone
+			o.Next, o.step = raw.At, atEnd
 			return nil
 		}
 		if err := o.Use(raw); err != nil {
-			o.Err, o.step = err, openedDone
+			o.Err, o.step = err, atEnd
 			return nil
 		}
 		head := o.Tail.Head
@@ -217,7 +217,7 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 		o.Tail.Head = head
 		total += len(raw.Bytes)
 		if o.next++; o.next == 0 {
-			o.step = openedDone
+			o.step = atEnd
 			return nil
 		}
 	}
@@ -241,7 +241,7 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 }
 
 func (o *Opening) end() {
-	o.step = openedDone
+	o.step = atEnd
 	if o.head != nil && o.Tail.Number < o.head.Number {
 		o.Err = &CorruptError{Stream: o.ID, Number: o.Tail.Number + 1, Problem: "it is missing, though the head's commit exists"}
 		return
@@ -257,6 +257,6 @@ func (o *Opening) fail(err error) error {
 	if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrFormat) {
 		return err
 	}
-	o.Err, o.step = err, openedDone
+	o.Err, o.step = err, atEnd
 	return nil
 }
