@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -61,7 +63,11 @@ func connect(cfg Config, server *Server, domains []*catalog.Domain, metrics prom
 		}
 		up.add(unhost)
 		commands := workflows.New(system, engine, workflows.Config{Log: log})
-		up.add(commands.Close)
+		up.add(func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, stopTimeout/2) // what still runs then runs again elsewhere
+			defer cancel()
+			return commands.Close(ctx)
+		})
 		if router != nil {
 			up.add(func(context.Context) error { router.Stop(); return nil })
 		}
@@ -109,6 +115,9 @@ func newEngine(ctx context.Context, cfg Config, sidecar *actors.Sidecar, log *sl
 		embedded.Postgres = cfg.EmbeddedStore
 	} else {
 		embedded.SQLite = cfg.EmbeddedStore
+		if err := os.MkdirAll(filepath.Dir(cfg.EmbeddedStore), 0o700); err != nil {
+			return nil, err
+		}
 	}
 	engine, err := workflows.NewEmbeddedEngine(ctx, embedded)
 	if err != nil {
