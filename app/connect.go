@@ -64,9 +64,12 @@ func connect(cfg Config, server *Server, domains []*catalog.Domain, metrics prom
 		up.add(unhost)
 		commands := workflows.New(system, engine, workflows.Config{Log: log})
 		up.add(func(ctx context.Context) error {
-			ctx, cancel := context.WithTimeout(ctx, stopTimeout/2) // what still runs then runs again elsewhere
+			ctx, cancel := context.WithTimeout(ctx, stopTimeout/2) // the rest is for the actors
 			defer cancel()
-			return commands.Close(ctx)
+			if err := commands.Close(ctx); err != nil {
+				log.Warn("workflows were interrupted: they go on where work is done next", "error", err)
+			}
+			return nil
 		})
 		if router != nil {
 			up.add(func(context.Context) error { router.Stop(); return nil })
