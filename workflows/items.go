@@ -137,7 +137,7 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 			}
 		}
 		var again []int
-		for range len(open) {
+		for range open {
 			a := <-done
 			if !record(&outcomes[a.i], a.answer, a.err) {
 				again = append(again, a.i)

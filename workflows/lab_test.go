@@ -157,9 +157,9 @@ func labDomain(s *shop) es.Domain {
 			return es.Events{put{c.In.Amount}}, n + c.In.Amount, nil
 		}).When(func(c es.Call[order]) bool { return c.In.Amount > 0 }))
 
-	fillAll := es.NewBatch("fill-all", func(c es.Call[all]) es.Group[potID] { return holds.With(all{1}) },
+	fillAll := es.NewBatch("fill-all", func(es.Call[all]) es.Group[potID] { return holds.With(all{1}) },
 		fillPot, func(c es.Call[all], p potID) fill { return fill{p, c.In.Amount} })
-	orderAll := es.NewBatch("order-all", func(c es.Call[all]) es.Group[potID] { return pot.All() },
+	orderAll := es.NewBatch("order-all", func(es.Call[all]) es.Group[potID] { return pot.All() },
 		orderCommand, func(c es.Call[all], p potID) order { return order{p, c.In.Amount, "free"} })
 	return es.NewDomain("lab", pot, content, holds, fillPot, moveCommand, orderCommand, fillAll, orderAll)
 }
