@@ -234,7 +234,7 @@ func (s *ActStep[P, R]) Retry(r Retry) *ActStep[P, R] {
 	return s
 }
 
-// Timeout bounds one try; it is a minute without.
+// Timeout bounds one try, of the undoing too; it is a minute without.
 func (s *ActStep[P, R]) Timeout(d time.Duration) *ActStep[P, R] {
 	s.s.Timeout = d
 	return s
