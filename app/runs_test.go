@@ -299,7 +299,7 @@ func TestBatch(t *testing.T) {
 	a := newRunsAPI(t)
 	a.seed(10, "a", "b")
 	a.seed(999, "full")
-	done := a.post("/commands/runs.add-all?wait=5s", `{"by":5}`, "Idempotency-Key", "all")
+	done := a.post("/commands/runs.add-all?wait=30s&ratePerSecond=1000&stopAfterFailures=50&dryRun=false", `{"by":5}`, "Idempotency-Key", "all")
 	require.Equal(t, 200, done.status, done.body)
 	var p flow.Progress
 	done.decode(t, &p)

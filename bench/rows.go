@@ -21,6 +21,12 @@ var rows = []row{
 	{"core.latency.p50", "ms", lower, nil, latency(0.5)},
 	{"core.latency.p99", "ms", lower, nil, latency(0.99)},
 
+	// Commands that run on, beside bare Dapr workflows.
+	{"commands.three-step.alone", "ms", lower, onAll(1.25), threeStepAlone},
+	{"commands.three-step.parallel", "commands/s", higher, onAll(0.8), threeStepParallel},
+	{"commands.batch.direct", "items/s", higher, onAll(10), batchOfDirect},
+	{"commands.batch.multi-step", "items/s", higher, onAll(1), batchOfMultiStep},
+
 	// Without hosting.
 	{"core.open.snapshot", "store calls", lower, onAll(4), openCold(true)},
 	{"core.open.no-snapshot", "store calls", lower, onAll(25), openCold(false)},

@@ -36,8 +36,9 @@ func newStep[P, R any](name string) step[P, R] {
 }
 
 func (s step[P, R]) addSteps(to *[]*catalog.Step, in []catalog.Branch) {
-	s.s.In = in
-	*to = append(*to, s.s)
+	one := *s.s // a step may be in several commands, and in a way of one of them
+	one.In = in
+	*to = append(*to, &one)
 }
 
 func (s step[P, R]) in(P) {}

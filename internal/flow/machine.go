@@ -184,12 +184,19 @@ func (m *machine) tried(step *catalog.Step, r Report) error {
 		f.RetryAt = m.in(pause)
 	case r.Attempt < attempts && !m.state.Cancelling:
 		f.RetryAt = m.in(pause)
-	case step.Decision != nil:
-		f.Unknown = true
-	case step.Act != nil:
-		f.Unresolved = true
+	default:
+		return m.giveUp(r.Detail)
 	}
 	return m.emit(EventStepFailed, f)
+}
+
+// giveUp ends the tries of the step that is under way.
+func (m *machine) giveUp(why string) error {
+	step, err := m.known(m.state.Current.Step)
+	if err != nil {
+		return err
+	}
+	return m.emit(EventStepFailed, StepFailed{Step: step.Name, Detail: why, Unknown: step.Decision != nil, Unresolved: step.Act != nil})
 }
 
 func (m *machine) undone(step *catalog.Step, r Report) error {
@@ -338,8 +345,12 @@ func (m *machine) step() error {
 	switch {
 	case s.Progress.Ended() || s.Undoing != nil:
 		return nil
+	case s.Current != nil && s.Current.Until != nil:
+		return m.endWait()
+	case s.Current != nil && s.Cancelling && !s.Current.Settle && s.Current.RetryAt != nil && s.Current.RetryAt.After(m.now):
+		return m.giveUp(s.Progress.Step(s.Current.Step).Message) // no try is under way, and none begins
 	case s.Current != nil:
-		return m.settleWait()
+		return nil
 	case m.def.Batch != nil:
 		return m.stepBatch()
 	case s.Failure != nil || s.Cancelling && (!s.begun() || len(s.Undone) > 0):
@@ -447,12 +458,9 @@ func (m *machine) begin(step *catalog.Step) error {
 	return m.emit(EventStepCompleted, StepCompleted{Step: step.Name, Result: result})
 }
 
-// settleWait ends a wait or a delay that is over.
-func (m *machine) settleWait() error {
+// endWait ends a wait or a delay that is over.
+func (m *machine) endWait() error {
 	s := m.state
-	if s.Current.Until == nil {
-		return nil
-	}
 	step, err := m.known(s.Current.Step)
 	if err != nil {
 		return err
