@@ -196,7 +196,7 @@ func accruesDry(t *testing.T, b *bank) {
 // pausesABatch closes accounts of which a paused batch has not thought yet, and
 // opens one that is too late.
 func pausesABatch(t *testing.T, b *bank) {
-	const lasts = 6.0
+	const lasts = 4.0
 	mine := atOnce(60, func(int) string { return b.account(t, 0, 0) })
 	open := b.members(t, "open", 1000)
 	n, began := len(open), time.Now()
@@ -254,7 +254,7 @@ func pausesABatch(t *testing.T, b *bank) {
 
 func cancelsABatch(t *testing.T, b *bank) {
 	n := len(b.members(t, "open", 1000))
-	got := b.post(t, accrueForAll, day(7), query("ratePerSecond", fmt.Sprintf("%f", float64(n)/30))).accepted()
+	got := b.post(t, accrueForAll, day(7), query("ratePerSecond", fmt.Sprintf("%f", float64(n)/15))).accepted()
 	b.awaitProgress(t, accrueForAll, got.ID, "is at work", func(p progress) bool { return p.Items != nil && p.Items.Succeeded > 0 })
 	b.action(t, accrueForAll, got.ID, "cancel").accepted()
 	p := b.awaitEnd(t, accrueForAll, got.ID)
@@ -268,7 +268,7 @@ func cancelsABatch(t *testing.T, b *bank) {
 }
 
 func startsABatchLater(t *testing.T, b *bank) {
-	start := time.Now().Add(2 * time.Second).UTC()
+	start := time.Now().Add(1 * time.Second).UTC()
 	got := b.post(t, accrueForAll, day(8), query("startAt", start.Format(time.RFC3339Nano))).accepted()
 	require.Equal(t, "scheduled", got.Status)
 	b.action(t, accrueForAll, got.ID, "pause").fails("conflict")
