@@ -101,8 +101,12 @@ func (c *Commands) resolve(ctx context.Context, def *catalog.Command, st *flow.S
 			return err
 		}
 		// The moment is the stream's, of a commit that is there: what is committed
-		// from now on is later.
-		if st, err = c.instruct(ctx, st, actors.OpFixGroup, flow.GroupFixed{Group: recorded, AsOf: st.At, Sources: actors.Shards}); err != nil {
+		// from now on is later. A batch that was to start later starts at its time.
+		asOf := st.At
+		if start := st.Options.StartAt; start != nil && start.After(asOf) {
+			asOf = *start
+		}
+		if st, err = c.instruct(ctx, st, actors.OpFixGroup, flow.GroupFixed{Group: recorded, AsOf: asOf, Sources: actors.Shards}); err != nil {
 			return err
 		}
 	}
