@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -46,45 +45,63 @@ func (c *caller) call(ctx context.Context, method, path, id string, body io.Read
 	return json.Unmarshal(data, into)
 }
 
-// bulk runs n commands through POST /commands, each of which must succeed.
-func (c *caller) bulk(ctx context.Context, n int, line func(i int) any) (err error) {
+// bulk runs commands through POST /commands until each has succeeded: what is
+// unavailable is sent again.
+func (c *caller) bulk(ctx context.Context, lines []any) error {
+	for len(lines) > 0 {
+		again, err := c.bulkOnce(ctx, lines)
+		if err != nil {
+			return err
+		}
+		lines = again
+	}
+	return nil
+}
+
+func (c *caller) bulkOnce(ctx context.Context, lines []any) (again []any, err error) {
 	in, out := io.Pipe()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/commands", in)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	written := make(chan error, 1)
 	go func() {
-		lines := json.NewEncoder(out)
-		var err error
-		for i := 0; i < n && err == nil; i++ {
-			err = lines.Encode(line(i))
+		encoder := json.NewEncoder(out)
+		for _, line := range lines {
+			if err := encoder.Encode(line); err != nil {
+				written <- err
+				return
+			}
 		}
-		written <- errors.Join(err, out.CloseWithError(err))
+		written <- out.Close()
 	}()
 	defer func() {
-		in.Close() // if nobody reads, nobody writes
+		in.Close() // who writes ends when nobody reads
 		if failed := <-written; err == nil {
 			err = failed
 		}
 	}()
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer answer.Body.Close()
 	answers := json.NewDecoder(answer.Body)
-	for i := range n {
+	for _, line := range lines {
 		var a struct {
-			Status string          `json:"status"`
-			Error  json.RawMessage `json:"error"`
+			Status string `json:"status"`
+			Error  struct{ Code, Detail string }
 		}
 		if err := answers.Decode(&a); err != nil {
-			return fmt.Errorf("answer %d: %w", i+1, err)
+			return nil, fmt.Errorf("POST /commands: %w", err)
 		}
-		if a.Status != "completed" {
-			return fmt.Errorf("answer %d is %s: %s", i+1, a.Status, a.Error)
+		switch {
+		case a.Status == "completed":
+		case a.Error.Code == "unavailable":
+			again = append(again, line)
+		default:
+			return nil, fmt.Errorf("POST /commands: %s, %s: %s", a.Status, a.Error.Code, a.Error.Detail)
 		}
 	}
-	return nil
+	return again, nil
 }

@@ -76,13 +76,15 @@ func (n *night) run(ctx context.Context, l *lab) (err error) {
 
 // openAccounts opens accounts through the bulk API.
 func (c *caller) openAccounts(ctx context.Context, from, to int) error {
-	return c.bulk(ctx, to-from, func(i int) any {
-		account := strconv.Itoa(from + i)
-		return map[string]any{
+	var lines []any
+	for i := from; i < to; i++ {
+		account := strconv.Itoa(i)
+		lines = append(lines, map[string]any{
 			"command": "bank.open-account", "id": "open-" + account,
 			"parameters": map[string]any{"account": account, "owner": "account " + account, "opened": "1993-01-01"},
-		}
-	})
+		})
+	}
+	return c.bulk(ctx, lines)
 }
 
 // batch accrues the interest of a day on all accounts, which are n, and reads the
