@@ -149,8 +149,9 @@ func batchV1(ctx *workflow.WorkflowContext) (any, error) {
 			in.Round, in.After = p.Round, p.Chunks[len(p.Chunks)-1]+1
 			ctx.ContinueAsNew(in, workflow.WithKeepUnprocessedEvents())
 			return nil, nil
-		case p.Round == 0: // it is paused, or begins later
+		case p.Round == 0: // it is paused, or begins later; the chunks of before may not have run
 			await(ctx, p.Until)
+			in.Round, in.After, in.Pass = 0, 0, 0
 		default: // all were handed out: what has no outcome goes on by itself
 			later := ctx.CurrentTimeUTC().Add(min(passPause<<min(in.Pass, 10), longestPass))
 			await(ctx, &later)
