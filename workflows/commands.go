@@ -42,6 +42,7 @@ type Config struct {
 	SweepIdle  time.Duration // how long nothing may happen to a command that has something to do; 45 s
 	Chunk      int           // items of a chunk of direct items; 500. A tenth of it for items with many steps
 	Window     int           // chunks of one batch at the same time; 4
+	ItemPause  time.Duration // before an item that cannot be reached is tried again, longer each time; 1 s
 }
 
 // Commands runs commands that run on: with many steps, over groups, at a later
@@ -80,6 +81,9 @@ func New(system System, engine Engine, cfg Config) *Commands {
 	}
 	if cfg.Window == 0 {
 		cfg.Window = 4
+	}
+	if cfg.ItemPause == 0 {
+		cfg.ItemPause = time.Second
 	}
 	return &Commands{system: system, engine: engine, log: cfg.Log, now: cfg.Now, cfg: cfg}
 }
