@@ -61,6 +61,11 @@ func (c *Commands) plan(ctx context.Context, in planInput) (plan, error) {
 		return p, nil
 	case st.Batch == nil || !st.Batch.Sealed:
 		p.Again = true
+		if st.Batch != nil && st.Batch.Round > 1 { // who saw the last round end may have closed it since
+			if err := c.system.OpenCommand(ctx, in.ID); err != nil {
+				return p, err
+			}
+		}
 		return p, c.resolve(ctx, def, st)
 	}
 	b := st.Batch
