@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -337,7 +338,7 @@ func Choose[P any](name string, pick func(Call[P]) string, ways ...Way[P]) *Choo
 func (s *ChooseStep[P]) addSteps(to *[]*catalog.Step, in []catalog.Branch) {
 	s.step.addSteps(to, in)
 	for i, way := range s.ways {
-		branch := append(in[:len(in):len(in)], catalog.Branch{Choice: s.s.Name, Way: s.s.Choose.Ways[i]})
+		branch := slices.Concat(in, []catalog.Branch{{Choice: s.s.Name, Way: s.s.Choose.Ways[i]}})
 		for _, inner := range way {
 			inner.addSteps(to, branch)
 		}

@@ -78,7 +78,7 @@ func (r *Run) item(i int, m flow.Member, call catalog.Call) flow.Item {
 		Progress: flow.Progress{ID: run.id},
 		Caller:   flow.Caller{Who: r.world.who, CausationID: r.id},
 	}
-	_, refused, ok := r.world.decode(run.def, params)
+	_, ok, refused := r.world.decode(run.def, params)
 	if !ok {
 		return flow.Item{}
 	}
