@@ -120,12 +120,13 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 		open[i] = i
 	}
 	for attempt := 1; len(open) > 0; attempt++ {
-		done := make(chan answered, len(open))
+		done, waiting := make(chan answered, len(open)), len(open)
 		for _, i := range open {
 			outcomes[i].Attempts = attempt
 			command, err := ch.command(slice[i].Member)
 			if err != nil {
-				done <- answered{i: i, err: err}
+				spoiled(&outcomes[i], err)
+				waiting--
 				continue
 			}
 			command.Settle = attempt > itemAttempts && !command.Dry
@@ -137,7 +138,7 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 			}
 		}
 		var again []int
-		for range len(open) {
+		for range waiting {
 			a := <-done
 			if !record(&outcomes[a.i], a.answer, a.err) {
 				again = append(again, a.i)
@@ -187,6 +188,14 @@ func record(item *flow.Item, a actors.Answer, err error) bool {
 	return false
 }
 
+// spoiled is the outcome of an item that cannot be run: its member could not be
+// judged, or the batch's code fails for it. The next time would be no better.
+func spoiled(item *flow.Item, err error) {
+	if !record(item, actors.Answer{}, err) {
+		item.Reason, item.Unknown = string(catalog.Internal), false
+	}
+}
+
 // itemInput names an item that is a command of its own.
 type itemInput struct {
 	chunkInput
@@ -231,19 +240,20 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	if in.Fault != "" {
 		err = &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: in.Fault}
 	}
-	var st *flow.State
-	if err == nil {
-		st, err = c.system.Instruct(ctx, actors.Instruction{
-			ID: itemID(in.ID, m), Op: actors.OpStart, Context: contextOf(b.st), CauseAt: b.st.Progress.CreatedAt,
-			Data: actors.Starting{
-				Command: b.def.Batch.Item.Name, Parameters: params,
-				Parent: &flow.Parent{Batch: in.ID, Round: in.Round, Chunk: in.Chunk, Index: in.Index, Key: in.Key, Try: in.Try},
-			},
-		})
+	item := flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
+	if err != nil {
+		spoiled(&item, err)
+		return driven{Ended: true, Item: &item}, nil
 	}
+	st, err := c.system.Instruct(ctx, actors.Instruction{
+		ID: itemID(in.ID, m), Op: actors.OpStart, Context: contextOf(b.st), CauseAt: b.st.Progress.CreatedAt,
+		Data: actors.Starting{
+			Command: b.def.Batch.Item.Name, Parameters: params,
+			Parent: &flow.Parent{Batch: in.ID, Round: in.Round, Chunk: in.Chunk, Index: in.Index, Key: in.Key, Try: in.Try},
+		},
+	})
 	var f *catalog.Fault
 	if errors.As(err, &f) && final(f) {
-		item := flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
 		record(&item, actors.Answer{}, err)
 		return driven{Ended: true, Item: &item}, nil
 	}
@@ -255,7 +265,7 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 		return d, err
 	}
 	if d.Ended {
-		item := itemOf(st)
+		item = itemOf(st)
 		d.Item = &item
 		return d, nil
 	}
