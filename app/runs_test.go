@@ -92,7 +92,7 @@ func newRunsAPI(t *testing.T) *api {
 		defer cancel()
 		require.NoError(t, commands.Close(ctx))
 	})
-	return newAPIOver(t, domain, alone{system, commands}, nil)
+	return newAPIOver(t, domain, Whole{system, commands}, nil)
 }
 
 // ended waits for the end of a command.

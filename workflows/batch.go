@@ -61,6 +61,11 @@ func (c *Commands) plan(ctx context.Context, in planInput) (plan, error) {
 		return p, nil
 	case st.Batch == nil || !st.Batch.Sealed:
 		p.Again = true
+		if st.Batch != nil && st.Batch.Round > 1 { // who saw the last round end may have closed it since
+			if err := c.system.OpenCommand(ctx, in.ID); err != nil {
+				return p, err
+			}
+		}
 		return p, c.resolve(ctx, def, st)
 	}
 	b := st.Batch
@@ -152,7 +157,8 @@ func (c *Commands) resolveGroup(ctx context.Context, def *catalog.Command, st *f
 		}
 		members, failed := found.Members, found.Failed
 		for len(members) > 0 || len(failed) > 0 {
-			m, place := flow.Member{}, uint64(0)
+			var m flow.Member
+			var place uint64
 			if len(failed) == 0 || len(members) > 0 && members[0].Place < failed[0].Place {
 				m, place = flow.Member{Key: members[0].Key, Sequence: members[0].Sequence}, members[0].Place
 				members = members[1:]
@@ -338,7 +344,8 @@ func (c *Commands) members(ctx context.Context, id string, sequence uint64) (m f
 	if len(events) != 1 || events[0].Event.Name != flow.EventMembers {
 		return m, at, catalog.Faultf(catalog.Internal, "event %d of batch %q is no chunk", sequence, id)
 	}
-	return m, events[0].At, json.Unmarshal(events[0].Event.Data, &m)
+	err = json.Unmarshal(events[0].Event.Data, &m)
+	return m, events[0].At, err
 }
 
 // instruct has the batch's stream decide.

@@ -120,15 +120,16 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 		open[i] = i
 	}
 	for attempt := 1; len(open) > 0; attempt++ {
-		done, waiting := make(chan answered, len(open)), len(open)
+		done, begun := make(chan answered, len(open)), 0
 		for _, i := range open {
 			outcomes[i].Attempts = attempt
 			command, err := ch.command(slice[i].Member)
-			if err != nil {
-				spoiled(&outcomes[i], err)
-				waiting--
+			if err != nil { // it would be the same next time
+				record(&outcomes[i], actors.Answer{}, err)
+				outcomes[i].Unknown = false // nothing was begun
 				continue
 			}
+			begun++
 			command.Settle = attempt > itemAttempts && !command.Dry
 			c.system.Start(ctx, command, func(a actors.Answer, err error) { done <- answered{i, a, err} })
 			if gap > 0 && attempt == 1 {
@@ -138,7 +139,7 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 			}
 		}
 		var again []int
-		for range waiting {
+		for range begun {
 			a := <-done
 			if !record(&outcomes[a.i], a.answer, a.err) {
 				again = append(again, a.i)
@@ -147,17 +148,22 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 		if open = again; len(open) == 0 || attempt > itemAttempts {
 			break
 		}
-		if err := pause(ctx, min(time.Duration(attempt)*time.Second, 5*time.Second)); err != nil {
+		if err := c.pauseItem(ctx, attempt); err != nil {
 			return nil, err
 		}
 	}
 	return outcomes, nil
 }
 
+// pauseItem waits before an item is tried again that could not be reached.
+func (c *Commands) pauseItem(ctx context.Context, attempt int) error {
+	return pause(ctx, time.Duration(min(attempt, itemAttempts))*c.cfg.ItemPause)
+}
+
 // command is what one member gets.
 func (ch *chunk) command(m flow.Member) (actors.Command, error) {
 	if m.Fault != "" {
-		return actors.Command{}, &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: m.Fault}
+		return actors.Command{}, notJudged(m.Fault)
 	}
 	params, err := ch.batch.params(m.Key)
 	if err != nil {
@@ -168,6 +174,12 @@ func (ch *chunk) command(m flow.Member) (actors.Command, error) {
 		Name: item.Name, ID: itemID(ch.in.ID, m), Params: params, Step: item.Direct().Step,
 		Context: contextOf(ch.batch.st), CauseAt: ch.since, Dry: ch.batch.st.Options.DryRun,
 	}, nil
+}
+
+// notJudged is the outcome of an item of which nobody could say whether it is a
+// member.
+func notJudged(why string) *catalog.Fault {
+	return &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: why}
 }
 
 // record says what became of an item; it is false if that is not known yet.
@@ -186,14 +198,6 @@ func record(item *flow.Item, a actors.Answer, err error) bool {
 	}
 	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(catalog.Unavailable), err.Error(), true
 	return false
-}
-
-// spoiled is the outcome of an item that cannot be run: its member could not be
-// judged, or the batch's code fails for it. The next time would be no better.
-func spoiled(item *flow.Item, err error) {
-	if !record(item, actors.Answer{}, err) {
-		item.Reason, item.Unknown = string(catalog.Internal), false
-	}
 }
 
 // itemInput names an item that is a command of its own.
@@ -235,41 +239,58 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	if err != nil {
 		return driven{}, err
 	}
-	m := flow.Member{Key: in.Key, Try: in.Try, Fault: in.Fault}
-	params, err := b.params(in.Key)
-	if in.Fault != "" {
-		err = &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: in.Fault}
+	st, item, err := c.startItem(ctx, b, in)
+	if err != nil || item != nil {
+		return driven{Ended: item != nil, Item: item}, err
 	}
-	item := flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
-	if err != nil {
-		spoiled(&item, err)
-		return driven{Ended: true, Item: &item}, nil
-	}
-	st, err := c.system.Instruct(ctx, actors.Instruction{
-		ID: itemID(in.ID, m), Op: actors.OpStart, Context: contextOf(b.st), CauseAt: b.st.Progress.CreatedAt,
-		Data: actors.Starting{
-			Command: b.def.Batch.Item.Name, Parameters: params,
-			Parent: &flow.Parent{Batch: in.ID, Round: in.Round, Chunk: in.Chunk, Index: in.Index, Key: in.Key, Try: in.Try},
-		},
-	})
-	var f *catalog.Fault
-	if errors.As(err, &f) && final(f) {
-		record(&item, actors.Answer{}, err)
-		return driven{Ended: true, Item: &item}, nil
-	}
-	if err != nil {
-		return driven{}, err
-	}
-	d, st, err := c.driveOn(ctx, st)
-	if err != nil {
+	d, last, err := c.driveOn(ctx, st)
+	switch {
+	case ctx.Err() != nil:
 		return d, err
-	}
-	if d.Ended {
-		item = itemOf(st)
-		d.Item = &item
+	case err != nil:
+		c.log.Warn("an item could not be driven on, its own instance will", "batch", in.ID, "item", st.Progress.ID, "error", err)
+	case d.Ended:
+		ended := itemOf(last)
+		d.Item = &ended
 		return d, nil
 	}
 	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
+}
+
+// startItem begins the command that an item is. One that cannot be begun gets an
+// outcome: the other items do not wait for it.
+func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput) (*flow.State, *flow.Item, error) {
+	m := flow.Member{Key: in.Key, Try: in.Try, Fault: in.Fault}
+	item := &flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
+	if in.Fault != "" {
+		record(item, actors.Answer{}, notJudged(in.Fault))
+		return nil, item, nil
+	}
+	params, err := b.params(in.Key)
+	if err != nil {
+		record(item, actors.Answer{}, err)
+		item.Unknown = false // nothing was begun
+		return nil, item, nil
+	}
+	for {
+		st, err := c.system.Instruct(ctx, actors.Instruction{
+			ID: itemID(in.ID, m), Op: actors.OpStart, Context: contextOf(b.st), CauseAt: b.st.Progress.CreatedAt,
+			Data: actors.Starting{
+				Command: b.def.Batch.Item.Name, Parameters: params,
+				Parent: &flow.Parent{Batch: in.ID, Round: in.Round, Chunk: in.Chunk, Index: in.Index, Key: in.Key, Try: in.Try},
+			},
+		})
+		if err == nil || ctx.Err() != nil {
+			return st, nil, err
+		}
+		if record(item, actors.Answer{}, err) || item.Attempts == itemAttempts {
+			return nil, item, nil
+		}
+		if err := c.pauseItem(ctx, item.Attempts); err != nil {
+			return nil, nil, err
+		}
+		item.Attempts++
+	}
 }
 
 // recordItems writes the outcomes of a chunk's items to the batch's stream.

@@ -396,8 +396,8 @@ func (m *machine) next(step *catalog.Step) error {
 func (m *machine) skips(step *catalog.Step) (skip bool, err error) {
 	for _, in := range step.In {
 		var way string
-		if r := m.state.Results[in.Choice]; json.Unmarshal(r, &way) != nil || way != in.Way {
-			return true, nil
+		if err := json.Unmarshal(m.state.Results[in.Choice], &way); err != nil || way != in.Way {
+			return true, nil //nolint:nilerr // a choice that was not made took no way
 		}
 	}
 	if step.When != nil {
