@@ -196,7 +196,11 @@ func record(item *flow.Item, a actors.Answer, err error) bool {
 		item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusRejected, cmp.Or(f.Reason, string(f.Code)), f.Detail, false
 		return true
 	}
-	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(catalog.Unavailable), err.Error(), true
+	code := catalog.Unavailable
+	if f != nil {
+		code = f.Code
+	}
+	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(code), err.Error(), true
 	return false
 }
 
