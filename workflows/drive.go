@@ -218,9 +218,10 @@ func (c *Commands) effect(
 	return act(ctx, call)
 }
 
-// itemOf is the outcome of an item that is a command of its own.
-func itemOf(st *flow.State) flow.Item {
-	item := flow.Item{Index: st.Parent.Index, Key: st.Parent.Key, Try: st.Parent.Try, Status: st.Progress.Status, Attempts: st.Parent.Try + 1}
+// itemOf is the outcome of an item that is a command of its own, at an index of
+// its chunk.
+func itemOf(st *flow.State, index int) flow.Item {
+	item := flow.Item{Index: index, Key: st.Parent.Key, Try: st.Parent.Try, Status: st.Progress.Status, Attempts: st.Parent.Try + 1}
 	if f := st.Progress.Error; f != nil {
 		item.Reason, item.Detail = cmp.Or(f.Reason, string(f.Code)), f.Detail
 	}

@@ -255,7 +255,7 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 		return d, err
 	}
 	if d.Ended {
-		item := itemOf(st)
+		item := itemOf(st, in.Index) // an earlier round may have begun it, at another place
 		d.Item = &item
 		return d, nil
 	}
