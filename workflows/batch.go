@@ -280,7 +280,7 @@ func (c *Commands) resolveAgain(ctx context.Context, st *flow.State) error {
 func (p *pager) addAll(ctx context.Context, members []flow.Member, place uint64) error {
 	size := 0
 	for i := range members {
-		members[i].Fault = brief(members[i].Fault)
+		members[i].Fault = catalog.Brief(members[i].Fault)
 		data, err := json.Marshal(members[i]) // as it is stored: text can grow sixfold
 		if err != nil {
 			return err

@@ -43,6 +43,9 @@ func wildDomain() es.Domain {
 	once := es.Retry{Attempts: 2, First: time.Millisecond, Max: time.Millisecond}
 	big := es.NewCommand("big",
 		es.Decide("one", bulky.pot, content, func(n int, c es.Call[bulky]) (es.Events, string, error) {
+			if c.In.Do == "refuse" {
+				return nil, "", es.Reject("no", "%s", strings.Repeat("why ", 1<<19))
+			}
 			return es.Events{put{1}}, strings.Repeat("x", c.In.Result), nil
 		}).Undo("not-one", func(es.Call[bulky]) es.Events { return es.Events{taken{1}} }),
 		es.Act("act", func(_ context.Context, c es.Call[bulky]) (string, error) {
@@ -188,7 +191,8 @@ func TestWhatIsLargeEndsAllTheSame(t *testing.T) {
 		"large parameters, results":  {bulky{"p", strings.Repeat("z", 900<<10), 100 << 10, ""}, []string{flow.StatusCompleted}},
 		"an error of many words":     {bulky{"p", "", 10, "fail"}, []string{flow.StatusCompensated}},
 		"a rejection of many words":  {bulky{"p", "", 10, "reject"}, []string{flow.StatusCompensated}},
-		"text that grows in storage": {bulky{"p", "", 0, ""}, []string{flow.StatusCompleted}},
+		"a refusal of many words":    {bulky{"p", "", 10, "refuse"}, []string{flow.StatusFailed}},
+		"text that grows in storage": {bulky{"p", strings.Repeat("<", 150<<10), 0, ""}, []string{flow.StatusCompleted}},
 	} {
 		id := uuid.NewString()
 		l.start("lab.big", id, c.params)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unicode/utf8"
 
 	"github.com/longrun-dev/longrun/actors"
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -198,7 +197,7 @@ func (c *Commands) recordOutcomes(ctx context.Context, st *flow.State, in chunkI
 	for len(items) > 0 {
 		n, size := 0, 0
 		for ; n < len(items); n++ {
-			items[n].Detail = brief(items[n].Detail)
+			items[n].Detail = catalog.Brief(items[n].Detail)
 			data, err := json.Marshal(items[n])
 			if err != nil {
 				return st, err
@@ -214,22 +213,6 @@ func (c *Commands) recordOutcomes(ctx context.Context, st *flow.State, in chunkI
 		items = items[n:]
 	}
 	return st, nil
-}
-
-// maxDetail is how many bytes of an explanation are kept: it must always fit where
-// it is recorded, or what it explains never ends.
-const maxDetail = 4 << 10
-
-// brief cuts an explanation, between two characters.
-func brief(detail string) string {
-	if len(detail) <= maxDetail {
-		return detail
-	}
-	cut := maxDetail
-	for cut > 0 && !utf8.RuneStart(detail[cut]) {
-		cut--
-	}
-	return detail[:cut] + " …"
 }
 
 // itemInput names an item that is a command of its own.
