@@ -38,6 +38,9 @@ func Signal(def *catalog.Command, s *State, name string, payload json.RawMessage
 	if s.Cancelling || s.Failure != nil || !s.waitsFor(def, wait) {
 		return nil, catalog.Faultf(catalog.Conflict, "nothing waits for signal %q any more", name)
 	}
+	if len(payload)+s.sizeOfSignals() > MaxSignals {
+		return nil, catalog.Faultf(catalog.TooLarge, "the payloads of all signals of a command may have %d bytes", MaxSignals)
+	}
 	if err := m.emit(EventSignalled, Signalled{name, payload}); err != nil {
 		return nil, err
 	}
