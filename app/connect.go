@@ -62,7 +62,7 @@ func connect(cfg Config, server *Server, domains []*catalog.Domain, metrics prom
 			return nil, nil, err
 		}
 		up.add(unhost)
-		commands := workflows.New(system, engine, workflows.Config{Log: log})
+		commands := workflows.New(system, engine, workflows.Config{Log: log, SweepIdle: cfg.SweepAfter, SweepEvery: min(cfg.SweepAfter/2, 20*time.Second)})
 		up.add(func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, stopTimeout/2) // the rest is for the actors
 			defer cancel()
