@@ -240,7 +240,9 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 			continue
 		}
 		if k.Settle {
-			s.settle(e, t, k)
+			if k.fault = t.ahead(k); k.fault == nil {
+				s.settle(e, t, k)
+			}
 			t.decided = append(t.decided, k)
 			continue
 		}
@@ -283,6 +285,15 @@ func (t *turn) holds(commandID string) bool {
 	return false
 }
 
+// ahead refuses a command whose cause is too far ahead of this clock: its commit
+// would be older than its cause, and whoever looks back to that would miss it.
+func (t *turn) ahead(k *call) *catalog.Fault {
+	if k.CauseAt.Sub(t.now) <= maxSkew {
+		return nil
+	}
+	return catalog.Faultf(catalog.Unavailable, "the cause's time %s is ahead of this clock", k.CauseAt.Format(time.RFC3339))
+}
+
 // ask checks the preconditions and runs the decision.
 func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fault) {
 	d := k.decision
@@ -290,8 +301,8 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 	switch {
 	case e.unknown != "":
 		return catalog.Outcome{}, catalog.Faultf(catalog.Unavailable, "%s holds an event of a newer release: %s", e.id, e.unknown)
-	case k.CauseAt.Sub(t.now) > maxSkew:
-		return catalog.Outcome{}, catalog.Faultf(catalog.Unavailable, "the cause's time %s is ahead of this clock", k.CauseAt.Format(time.RFC3339))
+	case t.ahead(k) != nil:
+		return catalog.Outcome{}, t.ahead(k)
 	case k.Expected != nil && *k.Expected != t.last:
 		return catalog.Outcome{}, catalog.Faultf(catalog.Conflict, "%s is at sequence %d, not %d", e.id, t.last, *k.Expected)
 	case d.MustBeNew && t.last > 0:
@@ -316,6 +327,7 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 	}
 	var f *catalog.Fault
 	if errors.As(err, &f) {
+		f.Detail = catalog.Brief(f.Detail)
 		return out, f
 	}
 	s.log.Error("a decision failed", "command", k.Name, "id", k.ID, "stream", e.id, "error", err)
@@ -360,6 +372,9 @@ func (s *System) take(e *entity, t *turn, k *call, out catalog.Outcome) *catalog
 		a.Events = append(a.Events, stream.Event{Name: known[i].Name, Version: known[i].Version, Data: data})
 	}
 	size := a.Size()
+	if k.Step != "" && !k.decision.Undoes && len(k.Results)+len(out.Result) > flow.MaxResults {
+		return flow.TooMuch(k.Step)
+	}
 	if size > stream.MaxAppend {
 		return catalog.Faultf(catalog.TooLarge, "%d bytes of events and result in one append, the limit is %d", size, stream.MaxAppend)
 	}

@@ -16,7 +16,7 @@ import (
 const (
 	resolveTime = 20 * time.Second // after which resolving comes back to the engine, between two pages
 	planChunks  = 64               // chunks that are handed out at a time
-	maxPageSize = 256 << 10        // bytes of keys in one chunk
+	maxPageSize = 256 << 10        // bytes of members in one chunk, unless one place has more
 )
 
 // plan is what a batch's workflow does next.
@@ -206,15 +206,7 @@ type pager struct {
 
 // add takes a member at a place of the source.
 func (p *pager) add(ctx context.Context, m flow.Member, place uint64) error {
-	if len(p.page.Members) >= p.size || p.bytes > maxPageSize {
-		if err := p.write(ctx); err != nil {
-			return err
-		}
-	}
-	p.page.Members = append(p.page.Members, m)
-	p.page.To = place
-	p.bytes += len(m.Key) + len(m.Fault) + 64
-	return nil
+	return p.addAll(ctx, []flow.Member{m}, place)
 }
 
 func (p *pager) end(ctx context.Context) error {
@@ -296,13 +288,23 @@ func (c *Commands) resolveAgain(ctx context.Context, st *flow.State) error {
 // addAll takes the members at one place, which is covered whole or not at all:
 // chunks end only between places.
 func (p *pager) addAll(ctx context.Context, members []flow.Member, place uint64) error {
-	if len(p.page.Members) > 0 && len(p.page.Members)+len(members) > p.size {
+	size := 0
+	for i := range members {
+		members[i].Fault = catalog.Brief(members[i].Fault)
+		data, err := json.Marshal(members[i]) // as it is stored: text can grow sixfold
+		if err != nil {
+			return err
+		}
+		size += len(data) + 1
+	}
+	if len(p.page.Members) > 0 && (len(p.page.Members)+len(members) > p.size || p.bytes+size > maxPageSize) {
 		if err := p.write(ctx); err != nil {
 			return err
 		}
 	}
 	p.page.Members = append(p.page.Members, members...)
 	p.page.To = place
+	p.bytes += size
 	return nil
 }
 

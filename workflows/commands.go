@@ -256,7 +256,7 @@ func (c *Commands) ended(ctx context.Context, st *flow.State) {
 		c.system.CloseCommand(st.Progress.ID)
 		return
 	}
-	item := itemOf(st)
+	item := itemOf(st, st.Parent.Index)
 	batch, err := c.system.Instruct(ctx, actors.Instruction{
 		ID: st.Parent.Batch, Op: actors.OpItems, CauseAt: st.At, Context: contextOf(st),
 		Data: flow.ItemsRecorded{Round: st.Parent.Round, Chunk: st.Parent.Chunk, Items: []flow.Item{item}},

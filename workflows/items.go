@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -71,8 +72,8 @@ func (c *Commands) openChunk(ctx context.Context, in chunkInput) (*chunk, *flow.
 // pace is how many items are run at the same time, and the gap between them.
 func (ch *chunk) pace(st *flow.State) (size int, gap time.Duration) {
 	if rate := st.Options.RatePerSecond; rate > 0 {
-		gap = time.Duration(float64(time.Second) / rate)
-		return max(1, int(rateSlice/gap)), gap
+		gap = max(1, time.Duration(float64(time.Second)/rate))
+		return max(1, int(min(rateSlice/gap, time.Duration(len(ch.open))))), gap
 	}
 	return max(1, len(ch.open)), 0
 }
@@ -93,7 +94,7 @@ func (c *Commands) runItems(ctx context.Context, in chunkInput) (driven, error) 
 		if err != nil {
 			return driven{}, err
 		}
-		if st, err = c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items}); err != nil {
+		if st, err = c.recordOutcomes(ctx, st, in, items); err != nil {
 			return driven{}, err
 		}
 		d := driven{Status: st.Progress.Status, Sequence: st.Sequence, Ended: st.Progress.Ended()}
@@ -203,8 +204,39 @@ func record(item *flow.Item, a actors.Answer, err error) bool {
 		item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusRejected, cmp.Or(f.Reason, string(f.Code)), f.Detail, false
 		return true
 	}
-	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(catalog.Unavailable), err.Error(), true
+	code := catalog.Unavailable
+	if f != nil {
+		code = f.Code
+	}
+	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(code), err.Error(), true
 	return false
+}
+
+// maxOutcomes is how many bytes of outcomes are recorded at a time.
+const maxOutcomes = 512 << 10
+
+// recordOutcomes writes what became of items of a chunk to the batch's stream, in
+// as many appends as it takes.
+func (c *Commands) recordOutcomes(ctx context.Context, st *flow.State, in chunkInput, items []flow.Item) (*flow.State, error) {
+	for len(items) > 0 {
+		n, size := 0, 0
+		for ; n < len(items); n++ {
+			items[n].Detail = catalog.Brief(items[n].Detail)
+			data, err := json.Marshal(items[n])
+			if err != nil {
+				return st, err
+			}
+			if size += len(data); n > 0 && size > maxOutcomes {
+				break
+			}
+		}
+		var err error
+		if st, err = c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items[:n]}); err != nil {
+			return st, err
+		}
+		items = items[n:]
+	}
+	return st, nil
 }
 
 // itemInput names an item that is a command of its own.
@@ -230,7 +262,7 @@ func (c *Commands) listItems(ctx context.Context, in chunkInput) ([]itemInput, e
 		for i, m := range ch.open {
 			items[i] = flow.Item{Index: m.index, Key: m.Key, Status: flow.StatusCompleted, Attempts: 0}
 		}
-		_, err := c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items})
+		_, err := c.recordOutcomes(ctx, st, in, items)
 		return nil, err
 	}
 	var waiting []itemInput
@@ -243,11 +275,14 @@ func (c *Commands) listItems(ctx context.Context, in chunkInput) ([]itemInput, e
 			return nil, err
 		}
 		waiting = append(waiting, wait...)
-		if d, err := c.recordItems(ctx, in, ended); err != nil || d.Ended {
+		if st, err = c.system.CommandState(ctx, in.ID); err == nil {
+			st, err = c.recordOutcomes(ctx, st, in, ended)
+		}
+		if err != nil {
 			return nil, err
 		}
-		if st, err = c.system.CommandState(ctx, in.ID); err != nil {
-			return nil, err
+		if st.Progress.Ended() {
+			c.system.CloseCommand(in.ID)
 		}
 	}
 	return waiting, nil
@@ -316,7 +351,7 @@ func (c *Commands) driveItem(ctx context.Context, b *batchCall, in itemInput) (d
 	case err != nil:
 		c.log.Warn("an item could not be driven on, its own instance will", "batch", in.ID, "item", st.Progress.ID, "error", err)
 	case d.Ended:
-		ended := itemOf(last)
+		ended := itemOf(last, in.Index)
 		d.Item = &ended
 	}
 	return d, st, nil
@@ -361,8 +396,8 @@ func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput) (*
 // recordItems writes the outcomes of a chunk's items to the batch's stream.
 func (c *Commands) recordItems(ctx context.Context, in chunkInput, items []flow.Item) (driven, error) {
 	st, err := c.system.CommandState(ctx, in.ID)
-	if err == nil && len(items) > 0 {
-		st, err = c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items})
+	if err == nil {
+		st, err = c.recordOutcomes(ctx, st, in, items)
 	}
 	if err != nil {
 		return driven{}, err
