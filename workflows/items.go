@@ -295,11 +295,6 @@ func (c *Commands) driveSlice(ctx context.Context, ch *chunk, slice []openItem, 
 	var group sync.WaitGroup
 	for i, m := range slice {
 		inputs[i] = itemInput{ch.in, m.index, m.Key, m.Try, m.Fault}
-		if gap > 0 && i > 0 {
-			if err = pause(ctx, gap); err != nil {
-				break
-			}
-		}
 		group.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
@@ -308,6 +303,11 @@ func (c *Commands) driveSlice(ctx context.Context, ch *chunk, slice []openItem, 
 			}()
 			came[i], _, errs[i] = c.driveItem(ctx, ch.batch, inputs[i])
 		})
+		if gap > 0 { // after the last, too: the next chunk's first comes then
+			if err = pause(ctx, gap); err != nil {
+				break
+			}
+		}
 	}
 	group.Wait()
 	if err := errors.Join(append(errs, err)...); err != nil {
