@@ -361,6 +361,7 @@ func (c *Commands) driveItem(ctx context.Context, b *batchCall, in itemInput) (d
 // outcome: the other items do not wait for it.
 func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput) (*flow.State, *flow.Item, error) {
 	m := flow.Member{Key: in.Key, Try: in.Try, Fault: in.Fault}
+	c.system.Claim(itemID(in.ID, m))
 	item := &flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
 	if in.Fault != "" {
 		record(item, actors.Answer{}, notJudged(in.Fault))
