@@ -81,7 +81,7 @@ func (c *caller) bulkOnce(ctx context.Context, lines []any) (again []any, err er
 		written <- out.Close()
 	}()
 	defer func() {
-		in.Close() // who writes ends when nobody reads
+		_ = in.Close() // who writes ends when nobody reads
 		if failed := <-written; err == nil {
 			err = failed
 		}

@@ -310,7 +310,7 @@ func (c *Commands) driveSlice(ctx context.Context, ch *chunk, slice []openItem, 
 		}
 	}
 	group.Wait()
-	if err := errors.Join(append(errs, err)...); err != nil {
+	if err := errors.Join(err, errors.Join(errs...)); err != nil {
 		return nil, nil, err
 	}
 	for i := range came {
