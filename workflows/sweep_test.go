@@ -147,8 +147,6 @@ func TestAnEngineThatLostAll(t *testing.T) {
 	first.start("lab.order", "looking", order{"o", 1, "free"})
 	first.start("lab.order", "acting", order{"o", 1, "free"})
 	first.start("lab.order", "refunding", order{"full", 5, "free"})
-	first.start("lab.order", "resting", order{"o", 1, "later"})
-	first.start("lab.order", "waiting", order{"o", 1, "asked"})
 	first.start("lab.fill-all", "running", all{1})
 	later := clock.Now().Add(30 * time.Minute)
 	first.startWith("lab.move", "scheduled", move{"a", "b", 1}, flow.Options{StartAt: &later})
@@ -162,11 +160,13 @@ func TestAnEngineThatLostAll(t *testing.T) {
 	}
 	<-hung
 	<-hung
-	for _, id := range []string{"resting", "waiting"} {
-		first.await("lab.order", id, func(p flow.Progress) bool { return p.Status == flow.StatusWaiting })
+	for id, way := range map[string]string{"waiting": "asked", "resting": "later"} {
+		first.start("lab.order", id, order{"o", 1, way})
+		first.await("lab.order", id, func(p flow.Progress) bool { return p.Step("way").Status == flow.StatusCompleted })
 	}
-	go func() { time.AfterFunc(100*time.Millisecond, func() { close(release) }) }()
-	first.kill()
+	first.cut()
+	close(release)
+	first.close(t.Context())
 
 	second := newLabWith(t, labConfig{store: store, clock: clock}) // with an empty engine
 	clock.advance(10 * time.Minute)
