@@ -215,13 +215,23 @@ func with[T any](data []byte, decide func(T) ([]flow.Event, error)) ([]flow.Even
 
 // startedBefore answers for an id that came again.
 func startedBefore(st *flow.State, start Starting) (catalog.Outcome, error) {
-	same := st.Progress.Command == start.Command && bytes.Equal(st.Progress.Parameters, start.Parameters)
-	before, errBefore := json.Marshal(st.Options)
-	now, errNow := json.Marshal(start.Options)
-	if !same || errBefore != nil || errNow != nil || !bytes.Equal(before, now) {
+	// Both are written anew: what is stored has escapes that what came may not have.
+	before, errBefore := json.Marshal(asked(st.Progress.Command, st.Progress.Parameters, st.Options, st.Parent))
+	now, errNow := json.Marshal(asked(start.Command, start.Parameters, start.Options, start.Parent))
+	if errBefore != nil || errNow != nil || !bytes.Equal(before, now) {
 		return catalog.Outcome{}, conflictingID(st.Progress.ID)
 	}
 	return decided(st, nil, st.At)
+}
+
+// asked is what was asked for under an id. An item is its batch's: where it stands
+// there changes from round to round.
+func asked(command string, params json.RawMessage, o flow.Options, parent *flow.Parent) Starting {
+	s := Starting{Command: command, Parameters: params, Options: o}
+	if parent != nil {
+		s.Parent = &flow.Parent{Batch: parent.Batch, Key: parent.Key, Try: parent.Try}
+	}
+	return s
 }
 
 // decided is the outcome of a decision on a command's stream: the events, and
@@ -238,9 +248,15 @@ func decided(st *flow.State, events []flow.Event, at time.Time) (catalog.Outcome
 	if after.Batch != nil {
 		after.Batch.Chunks, after.Batch.Left = nil, nil
 	}
-	out.Result, err = encode(after)
+	if out.Result, err = encode(after); len(out.Result) > maxStateAnswer {
+		out.Result = nil // Instruct reads it
+	}
 	return out, err
 }
+
+// maxStateAnswer is how large a state may be that comes as the answer to an
+// instruction: what is larger must not keep the instruction from being taken.
+const maxStateAnswer = 256 << 10
 
 // instructedEvent names itself for the catalog.
 type instructedEvent struct{ flow.Event }
@@ -309,4 +325,24 @@ func firstRow(e *entity) row {
 // keys are in the index.
 func longrunsOwn(entityType string) bool {
 	return strings.HasPrefix(entityType, catalog.Reserved+".")
+}
+
+// Claim makes this process an owner of a command's stream, whoever else is one:
+// who drives a command is nearly the only one that writes its stream, and calls
+// through the sidecar would take longer than the steps. The fence is what keeps
+// two owners apart; an owner by placement that others reach meanwhile costs one
+// reopening for each time that both write. Without the short way it does nothing.
+func (s *System) Claim(id string) {
+	if !s.shortWay {
+		return
+	}
+	key := commandStream(id)
+	s.host.release(s.host.acquire(key, s.catalog.Entities[key.Type], true))
+}
+
+// Unclaim drops a command that has ended from memory.
+func (s *System) Unclaim(id string) {
+	if s.shortWay {
+		s.host.deactivate(commandStream(id))
+	}
 }

@@ -327,6 +327,7 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 	}
 	var f *catalog.Fault
 	if errors.As(err, &f) {
+		f.Detail = catalog.Brief(f.Detail)
 		return out, f
 	}
 	s.log.Error("a decision failed", "command", k.Name, "id", k.ID, "stream", e.id, "error", err)
@@ -371,6 +372,9 @@ func (s *System) take(e *entity, t *turn, k *call, out catalog.Outcome) *catalog
 		a.Events = append(a.Events, stream.Event{Name: known[i].Name, Version: known[i].Version, Data: data})
 	}
 	size := a.Size()
+	if k.Step != "" && !k.decision.Undoes && len(k.Results)+len(out.Result) > flow.MaxResults {
+		return flow.TooMuch(k.Step)
+	}
 	if size > stream.MaxAppend {
 		return catalog.Faultf(catalog.TooLarge, "%d bytes of events and result in one append, the limit is %d", size, stream.MaxAppend)
 	}

@@ -38,6 +38,9 @@ type bulk struct {
 	window  *window
 	queue   chan *pending
 	gone    chan struct{} // closed when nobody reads the answers any more
+
+	mu    sync.Mutex
+	going map[string]*pending // the last line of each id that is not answered yet
 }
 
 // pending is a line that was read and waits for its answer.
@@ -45,6 +48,7 @@ type pending struct {
 	line   int
 	size   int
 	id     string
+	runsOn bool
 	done   chan struct{} // closed when answer and err are set
 	answer any           // actors.Answer, or accepted; its JSON begins with the id
 	err    error
@@ -80,6 +84,7 @@ func (s *Server) postCommands(w http.ResponseWriter, r *request) error {
 		window:  newWindow(int64(s.limits.Window), windowBytes),
 		queue:   make(chan *pending, s.limits.Window),
 		gone:    make(chan struct{}),
+		going:   map[string]*pending{},
 	}
 	finished := make(chan struct{})
 	var both sync.WaitGroup
@@ -173,8 +178,12 @@ func (b *bulk) start(n int, line []byte) {
 		return
 	}
 	b.window.enter(p.size)
-	p.done = make(chan struct{})
+	p.done, p.runsOn = make(chan struct{}), !o.direct
+	before := b.enter(p)
 	b.queue <- p // there is room: the window is no larger than the queue
+	if before != nil && (before.runsOn || p.runsOn) {
+		<-before.done // of two lines with one id the first is the command
+	}
 	if o.direct {
 		b.system.Start(b.ctx, o.Command, func(answer actors.Answer, err error) {
 			p.answer, p.err = answer, err
@@ -188,6 +197,25 @@ func (b *bulk) start(n int, line []byte) {
 		progress, p.err = b.system.RunsOn().Start(b.ctx, o.start())
 		p.answer = newAccepted(progress)
 	}()
+}
+
+// enter takes note of a line that is started. It answers with the last one of the
+// same id, if that may not be answered yet.
+func (b *bulk) enter(p *pending) (before *pending) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before, b.going[p.id] = b.going[p.id], p
+	return before
+}
+
+// leave forgets a line that is answered.
+func (b *bulk) leave(p *pending) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.going[p.id] == p {
+		delete(b.going, p.id)
+	}
+	b.window.leave(p.size)
 }
 
 // window bounds what is read and not yet answered, in lines and in bytes: the

@@ -40,7 +40,7 @@ func (w *bulkWriter) run() {
 		if !w.lost {
 			w.buf = appendAnswer(w.buf, p, w.server)
 		}
-		w.window.leave(p.size)
+		w.leave(p)
 		if len(w.buf) >= flushSize {
 			w.flush()
 		}

@@ -86,7 +86,7 @@ func settings() []setting {
 			c.Engine = v
 			return oneOf(v, engineDapr, engineEmbedded)
 		}},
-		{"LONGRUN_EMBEDDED_STORE", "workflows.db", "of the embedded engine: a SQLite file for this process alone, or the postgres:// URL of a database for all replicas", func(c *Config, v string) error {
+		{"LONGRUN_EMBEDDED_STORE", ".data/workflows.db", "of the embedded engine: a SQLite file for this process alone, or the postgres:// URL of a database for all replicas", func(c *Config, v string) error {
 			c.EmbeddedStore = v
 			return nil
 		}},

@@ -17,7 +17,7 @@ func TestConfigByDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		HTTPAddr: "127.0.0.1:8080", CallbackAddr: "127.0.0.1:8081", ActorHosting: "auto", ShortWay: true, StateStore: "statestore", MaxOpen: 20_000,
-		PubSub: "pubsub", Messages: 256, Engine: "dapr", EmbeddedStore: "workflows.db",
+		PubSub: "pubsub", Messages: 256, Engine: "dapr", EmbeddedStore: ".data/workflows.db",
 		Limits: Limits{Requests: 1024, Streams: 128, Window: 4096}, ShutdownGrace: 20 * time.Second, LogFormat: "auto", LogLevel: slog.LevelInfo,
 	}, c)
 	require.Equal(t, c.Limits, Limits{}.withDefaults(), "the defaults are the same everywhere")

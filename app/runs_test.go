@@ -92,7 +92,7 @@ func newRunsAPI(t *testing.T) *api {
 		defer cancel()
 		require.NoError(t, commands.Close(ctx))
 	})
-	return newAPIOver(t, domain, alone{system, commands}, nil)
+	return newAPIOver(t, domain, Whole{system, commands}, nil)
 }
 
 // ended waits for the end of a command.
@@ -299,7 +299,7 @@ func TestBatch(t *testing.T) {
 	a := newRunsAPI(t)
 	a.seed(10, "a", "b")
 	a.seed(999, "full")
-	done := a.post("/commands/runs.add-all?wait=5s", `{"by":5}`, "Idempotency-Key", "all")
+	done := a.post("/commands/runs.add-all?wait=30s&ratePerSecond=1000&stopAfterFailures=50&dryRun=false", `{"by":5}`, "Idempotency-Key", "all")
 	require.Equal(t, 200, done.status, done.body)
 	var p flow.Progress
 	done.decode(t, &p)
@@ -346,6 +346,11 @@ func TestStartLater(t *testing.T) {
 	require.Equal(t, 200, now.status, now.body)
 	require.Contains(t, now.body, `"status":"completed"`)
 	require.Equal(t, "1", a.count("a"))
+
+	require.Equal(t, catalog.Conflict, a.post("/commands/runs.add", body, "Idempotency-Key", "later").problem(t).Code, "it was to start later")
+	require.Equal(t, 200, a.post("/commands/runs.add", body, "Idempotency-Key", "at once").status)
+	require.Equal(t, catalog.Conflict, a.post("/commands/runs.add?startAt=2999-01-01T00:00:00Z", body, "Idempotency-Key", "at once").problem(t).Code)
+	require.Equal(t, "2", a.count("a"))
 }
 
 func TestOptionsThatAreWrong(t *testing.T) {

@@ -89,3 +89,15 @@ type Runner interface {
 }
 
 var _ Runner = (*workflows.Commands)(nil)
+
+// Whole is a Runtime put together of a system and of what runs commands on it;
+// without the latter only direct commands may come.
+type Whole struct {
+	*actors.System
+	Runner Runner
+}
+
+// RunsOn is whoever runs commands that do not end within one turn.
+func (w Whole) RunsOn() Runner { return w.Runner }
+
+var _ Runtime = Whole{}

@@ -57,7 +57,8 @@ const (
 )
 
 func domain() es.Domain {
-	return es.NewDomain("bench", counter, total, recorded, unrecorded)
+	return es.NewDomain("bench", counter, total, recorded, unrecorded,
+		member, setOf, totalOfMember, isInSet, enrol, three, addMember, addMemberUnrecorded, addAll, threeAll)
 }
 
 // target is one entity of the load, what is asked of it made beforehand.

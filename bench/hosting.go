@@ -8,6 +8,7 @@ import (
 
 	"github.com/longrun-dev/longrun/actors"
 	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/workflows"
 )
 
 // hosting is a System and the baseline, hosted side by side on one sidecar.
@@ -16,12 +17,15 @@ type hosting struct {
 	baseline *baseline
 	sidecar  *actors.Sidecar
 	stop     func(context.Context) error
+
+	running *workflows.Commands // nil unless commands run on
+	bare    *bare
 }
 
 var _ actors.Handler = (*hosting)(nil)
 
 // host starts both, over the actor event stream: the fastest way of hosting.
-func host(ctx context.Context, sidecar *actors.Sidecar, store *actors.StateStore, cfg actors.Config) (*hosting, error) {
+func host(ctx context.Context, sidecar *actors.Sidecar, store *actors.StateStore, cfg actors.Config, runOn bool) (*hosting, error) {
 	system, err := actors.New([]*catalog.Domain{domain().Catalog()}, store, sidecar, cfg)
 	if err != nil {
 		return nil, err
@@ -31,7 +35,11 @@ func host(ctx context.Context, sidecar *actors.Sidecar, store *actors.StateStore
 		system.Close()
 		return nil, err
 	}
-	if err := h.awaitActors(ctx); err != nil {
+	err = h.awaitActors(ctx)
+	if err == nil && runOn {
+		err = h.runOn(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, h.close(ctx))
 	}
 	return h, nil
@@ -69,7 +77,11 @@ func (h *hosting) tryActors(ctx context.Context) error {
 func (h *hosting) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	err := h.stop(ctx)
+	var err error
+	if h.running != nil {
+		err = h.running.Close(ctx)
+	}
+	err = errors.Join(err, h.stop(ctx))
 	h.Close()
 	return err
 }

@@ -22,6 +22,7 @@ type lab struct {
 	state   *actors.StateStore
 	current *hosting
 	mode    mode // of current
+	night   *night
 	stops   []func() error
 }
 
@@ -85,7 +86,8 @@ func (l *lab) onClose(stop func() error) { l.stops = append(l.stops, stop) }
 // mode is how a System is configured.
 type mode struct {
 	shortWay bool
-	maxOpen  int // 0: the default
+	maxOpen  int  // 0: the default
+	runOn    bool // commands that run on, and bare workflows
 }
 
 // host returns a System in this mode and the baseline, hosted. One is hosted at
@@ -97,7 +99,7 @@ func (l *lab) host(ctx context.Context, m mode) (*hosting, error) {
 	if err := l.unhost(ctx); err != nil {
 		return nil, err
 	}
-	h, err := host(ctx, l.sidecar, l.state, actors.Config{ShortWay: m.shortWay, MaxOpen: m.maxOpen})
+	h, err := host(ctx, l.sidecar, l.state, actors.Config{ShortWay: m.shortWay, MaxOpen: m.maxOpen}, m.runOn)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,12 @@ var rows = []row{
 	{"core.latency.p50", "ms", lower, nil, latency(0.5)},
 	{"core.latency.p99", "ms", lower, nil, latency(0.99)},
 
+	// Commands that run on, beside bare Dapr workflows.
+	{"commands.three-step.alone", "ms", lower, onAll(1.25), threeStepAlone},
+	{"commands.three-step.parallel", "commands/s", higher, onAll(0.8), threeStepParallel},
+	{"commands.batch.direct", "items/s", higher, onAll(10), batchOfDirect},
+	{"commands.batch.multi-step", "items/s", higher, onAll(1), batchOfMultiStep},
+
 	// Without hosting.
 	{"core.open.snapshot", "store calls", lower, onAll(4), openCold(true)},
 	{"core.open.no-snapshot", "store calls", lower, onAll(25), openCold(false)},
@@ -33,4 +39,8 @@ var rows = []row{
 	// The bank as users run it.
 	{"core.start", "s", lower, nil, startTime},
 	{"core.import", "s", lower, goals{"sqlite": 20}, importYear},
+	{"commands.batch.direct.100k", "s", lower, onAll(13), hundredThousand},
+	{"commands.batch.direct.100k.trend", "ms/item", lower, onAll(1.25), trend},
+	{"commands.batch.direct.100k.memory", "MiB", lower, onAll(300), nightMemory},
+	{"commands.progress", "ms", lower, onAll(20), progressTime},
 }

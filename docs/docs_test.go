@@ -52,6 +52,17 @@ func TestCodeInTheREADMEIsTheExamples(t *testing.T) {
 	}
 }
 
+var excerpt = regexp.MustCompile("(?s)<!-- from (\\S+) -->\n```go\n(.*?)\n```\n")
+
+// What the README shows of a file is in it, as it stands.
+func TestExcerptsInTheREADMEAreFromTheirFiles(t *testing.T) {
+	all := excerpt.FindAllStringSubmatch(read(t, "README.md"), -1)
+	require.NotEmpty(t, all)
+	for _, m := range all {
+		require.Contains(t, read(t, m[1]), m[2], "README.md shows another %s", m[1])
+	}
+}
+
 var (
 	pathName = regexp.MustCompile(`\b(?:docs|app|es|actors|internal|tools|tests|bench|components|examples)/[\w./-]*\w`)
 	setting  = regexp.MustCompile(`\bLONGRUN_[A-Z_]+\b`)

@@ -3,7 +3,7 @@ package es
 import "github.com/longrun-dev/longrun/internal/catalog"
 
 // Definition is anything that a domain consists of: an Entity, a Projection, a
-// Classifier, a Command.
+// Classifier, a Command, a Batch.
 type Definition interface {
 	addTo(*catalog.Domain)
 }

@@ -1,11 +1,11 @@
 // Package es is what the author of a domain imports: entities, events,
-// projections, classifiers and commands, as Go values and pure functions.
+// projections, classifiers, commands and batches, as Go values and pure functions.
 //
 // Names are contracts on the wire: streams and callers hold them, so they are
 // chosen by the author and never derived from Go types. Functions given to this
 // package are pure: no clock, no random numbers, no I/O; time and ids come with
 // the call. They may be called at the same time and more than once for one
-// command, and must not change what they are given.
+// command, and must not change what they are given. Only an Act has an effect.
 package es
 
 import (

@@ -199,11 +199,16 @@ type progress struct {
 		Message     string          `json:"message"`
 		Result      json.RawMessage `json:"result"`
 	} `json:"steps"`
+	Items  *items          `json:"items"`
 	Result json.RawMessage `json:"result"`
 	Error  *struct {
 		Code   string `json:"code"`
 		Reason string `json:"reason"`
 		Detail string `json:"detail"`
+		Errors []struct {
+			Field   string `json:"field"`
+			Message string `json:"message"`
+		} `json:"errors"`
 	} `json:"error"`
 }
 

@@ -15,13 +15,14 @@ type way struct {
 
 // ways differ in nothing that users see.
 var ways = []way{
-	{"event stream", fixed(servers.StackOptions{}), showsShortCalls},
+	{"event stream", fixed(servers.StackOptions{}), both(showsShortCalls, showsAgreement)},
 	{"HTTP callbacks", fixed(servers.StackOptions{
 		Args: []string{"--app-protocol-http"}, Env: []string{"LONGRUN_ACTOR_HOSTING=http"},
 	}), showsShortCalls},
 	{"no short way", fixed(servers.StackOptions{Env: []string{"LONGRUN_SHORT_WAY=off"}}), showsNoShortCalls},
-	{"three replicas", fixed(servers.StackOptions{Replicas: 3}), showsEveryReplicaAtWork},
-	{"PostgreSQL", onPostgres, showsShortCalls},
+	{"three replicas", fixed(servers.StackOptions{Replicas: 3}), both(showsEveryReplicaAtWork, showsAgreement)},
+	{"embedded engine", fixed(servers.StackOptions{Env: []string{"LONGRUN_WORKFLOW_ENGINE=embedded"}}), showsShortCalls},
+	{"PostgreSQL", onPostgres, both(showsShortCalls, showsAgreement)},
 	{"Redis", onRedis, showsShortCalls},
 }
 
@@ -31,8 +32,8 @@ type journey struct {
 	run  func(t *testing.T, b *bank)
 }
 
-// TestEndToEnd takes every journey on every way, all journeys of a way at the
-// same time.
+// TestEndToEnd takes every journey on every way: all journeys of a way at the
+// same time, and then those that go over all accounts.
 func TestEndToEnd(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -40,6 +41,7 @@ func TestEndToEnd(t *testing.T) {
 			t.Run("journeys", func(t *testing.T) {
 				for _, journeys := range [][]journey{
 					commandJourneys, bulkJourneys, readJourneys, followJourneys, inputJourneys, bankJourneys, edgeJourneys, groupJourneys,
+					transferJourneys, routingJourneys,
 				} {
 					for _, j := range journeys {
 						t.Run(j.name, func(t *testing.T) {
@@ -49,6 +51,9 @@ func TestEndToEnd(t *testing.T) {
 					}
 				}
 			})
+			for _, j := range batchJourneys {
+				t.Run(j.name, func(t *testing.T) { j.run(t, b) })
+			}
 			w.shows(t, b)
 		})
 	}
@@ -71,6 +76,10 @@ func onRedis(t *testing.T) servers.StackOptions {
 	t.Helper()
 	server := servers.ForTest[*servers.Redis](t)(servers.StartRedis())
 	return servers.StackOptions{Components: "redis-env", Env: []string{"LONGRUN_REDIS=" + server.Addr}}
+}
+
+func both(this, that func(*testing.T, *bank)) func(*testing.T, *bank) {
+	return func(t *testing.T, b *bank) { this(t, b); that(t, b) }
 }
 
 func showsShortCalls(t *testing.T, b *bank) {

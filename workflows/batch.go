@@ -16,7 +16,7 @@ import (
 const (
 	resolveTime = 20 * time.Second // after which resolving comes back to the engine, between two pages
 	planChunks  = 64               // chunks that are handed out at a time
-	maxPageSize = 256 << 10        // bytes of keys in one chunk
+	maxPageSize = 256 << 10        // bytes of members in one chunk, unless one place has more
 )
 
 // plan is what a batch's workflow does next.
@@ -106,8 +106,12 @@ func (c *Commands) resolve(ctx context.Context, def *catalog.Command, st *flow.S
 			return err
 		}
 		// The moment is the stream's, of a commit that is there: what is committed
-		// from now on is later.
-		if st, err = c.instruct(ctx, st, actors.OpFixGroup, flow.GroupFixed{Group: recorded, AsOf: st.At, Sources: actors.Shards}); err != nil {
+		// from now on is later. A batch that was to start later starts at its time.
+		asOf := st.At
+		if start := st.Options.StartAt; start != nil && start.After(asOf) {
+			asOf = *start
+		}
+		if st, err = c.instruct(ctx, st, actors.OpFixGroup, flow.GroupFixed{Group: recorded, AsOf: asOf, Sources: actors.Shards}); err != nil {
 			return err
 		}
 	}
@@ -153,7 +157,8 @@ func (c *Commands) resolveGroup(ctx context.Context, def *catalog.Command, st *f
 		}
 		members, failed := found.Members, found.Failed
 		for len(members) > 0 || len(failed) > 0 {
-			m, place := flow.Member{}, uint64(0)
+			var m flow.Member
+			var place uint64
 			if len(failed) == 0 || len(members) > 0 && members[0].Place < failed[0].Place {
 				m, place = flow.Member{Key: members[0].Key, Sequence: members[0].Sequence}, members[0].Place
 				members = members[1:]
@@ -201,15 +206,7 @@ type pager struct {
 
 // add takes a member at a place of the source.
 func (p *pager) add(ctx context.Context, m flow.Member, place uint64) error {
-	if len(p.page.Members) >= p.size || p.bytes > maxPageSize {
-		if err := p.write(ctx); err != nil {
-			return err
-		}
-	}
-	p.page.Members = append(p.page.Members, m)
-	p.page.To = place
-	p.bytes += len(m.Key) + len(m.Fault) + 64
-	return nil
+	return p.addAll(ctx, []flow.Member{m}, place)
 }
 
 func (p *pager) end(ctx context.Context) error {
@@ -291,13 +288,23 @@ func (c *Commands) resolveAgain(ctx context.Context, st *flow.State) error {
 // addAll takes the members at one place, which is covered whole or not at all:
 // chunks end only between places.
 func (p *pager) addAll(ctx context.Context, members []flow.Member, place uint64) error {
-	if len(p.page.Members) > 0 && len(p.page.Members)+len(members) > p.size {
+	size := 0
+	for i := range members {
+		members[i].Fault = catalog.Brief(members[i].Fault)
+		data, err := json.Marshal(members[i]) // as it is stored: text can grow sixfold
+		if err != nil {
+			return err
+		}
+		size += len(data) + 1
+	}
+	if len(p.page.Members) > 0 && (len(p.page.Members)+len(members) > p.size || p.bytes+size > maxPageSize) {
 		if err := p.write(ctx); err != nil {
 			return err
 		}
 	}
 	p.page.Members = append(p.page.Members, members...)
 	p.page.To = place
+	p.bytes += size
 	return nil
 }
 
@@ -339,7 +346,8 @@ func (c *Commands) members(ctx context.Context, id string, sequence uint64) (m f
 	if len(events) != 1 || events[0].Event.Name != flow.EventMembers {
 		return m, at, catalog.Faultf(catalog.Internal, "event %d of batch %q is no chunk", sequence, id)
 	}
-	return m, events[0].At, json.Unmarshal(events[0].Event.Data, &m)
+	err = json.Unmarshal(events[0].Event.Data, &m)
+	return m, events[0].At, err
 }
 
 // instruct has the batch's stream decide.

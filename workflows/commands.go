@@ -24,6 +24,8 @@ type System interface {
 	Look(ctx context.Context, c actors.Command) (actors.State, error)
 	Instruct(ctx context.Context, i actors.Instruction) (*flow.State, error)
 	CommandState(ctx context.Context, id string) (*flow.State, error)
+	Claim(id string)
+	Unclaim(id string)
 	Events(ctx context.Context, id stream.ID, from uint64, limit int) ([]stream.Recorded, uint64, error)
 	Members(ctx context.Context, g *catalog.Group, asOf time.Time, from map[int]uint64, use func(actors.MemberPage) error) error
 	OpenCommand(ctx context.Context, id string) error
@@ -134,6 +136,9 @@ type Start struct {
 // same id again gets the progress as it is; with other parameters or options it
 // is a conflict.
 func (c *Commands) Start(ctx context.Context, s Start) (flow.Progress, error) {
+	if def := c.system.Catalog().Commands[s.Command]; def != nil && def.Batch == nil {
+		c.system.Claim(s.ID)
+	}
 	opened := make(chan error, 1)
 	go func() { opened <- c.system.OpenCommand(ctx, s.ID) }()
 	st, err := c.system.Instruct(ctx, actors.Instruction{
@@ -256,7 +261,7 @@ func (c *Commands) ended(ctx context.Context, st *flow.State) {
 		c.system.CloseCommand(st.Progress.ID)
 		return
 	}
-	item := itemOf(st)
+	item := itemOf(st, st.Parent.Index)
 	batch, err := c.system.Instruct(ctx, actors.Instruction{
 		ID: st.Parent.Batch, Op: actors.OpItems, CauseAt: st.At, Context: contextOf(st),
 		Data: flow.ItemsRecorded{Round: st.Parent.Round, Chunk: st.Parent.Chunk, Items: []flow.Item{item}},

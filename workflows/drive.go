@@ -42,6 +42,7 @@ type driven struct {
 // up. It may run more than once, and twice at the same time: the stream takes
 // the first report on each try and drops the others.
 func (c *Commands) drive(ctx context.Context, id string) (driven, *flow.State, error) {
+	c.system.Claim(id)
 	st, err := c.system.CommandState(ctx, id)
 	if err != nil {
 		return driven{}, nil, err
@@ -62,6 +63,7 @@ func (c *Commands) driveOn(ctx context.Context, st *flow.State) (driven, *flow.S
 		in := actors.Instruction{ID: id, Context: contextOf(st), CauseAt: st.At}
 		switch action.Do {
 		case flow.DoEnd:
+			c.system.Unclaim(id)
 			d.Ended = true
 			return d, st, nil
 		case flow.DoBatch:
@@ -132,6 +134,9 @@ func (c *Commands) try(ctx context.Context, def *catalog.Command, st *flow.State
 		err = c.look(ctx, st, step.Name, &r)
 	case step.Act != nil:
 		r.Result, err = c.effect(ctx, def, st, step.Name, step.Timeout, step.Act)
+		if err == nil && len(r.Result)+st.SizeOfResults() > flow.MaxResults { // it has happened: it is given up, and undone
+			err = errors.New(flow.TooMuch(step.Name).Detail)
+		}
 	default:
 		err = fmt.Errorf("step %q is not one to try", step.Name)
 	}
@@ -142,9 +147,12 @@ func (c *Commands) try(ctx context.Context, def *catalog.Command, st *flow.State
 	case r.Settle && errors.As(err, &f) && final(f):
 		r.Status = flow.StatusSettled // it was refused, so it has not happened
 	case errors.As(err, &f) && final(f):
-		r.Status, r.Reason, r.Detail = flow.StatusRejected, cmp.Or(f.Reason, string(f.Code)), f.Detail
+		r.Status, r.Reason, r.Detail = flow.StatusRejected, cmp.Or(f.Reason, string(f.Code)), catalog.Brief(f.Detail)
 	default:
-		r.Status, r.Detail = flow.StatusFailed, err.Error()
+		r.Status, r.Detail = flow.StatusFailed, catalog.Brief(err.Error())
+	}
+	if r.Status != flow.StatusCompleted {
+		r.Result = nil
 	}
 	return r
 }
@@ -175,7 +183,9 @@ func (c *Commands) decide(ctx context.Context, st *flow.State, name string, t fl
 	if err != nil {
 		return err
 	}
-	p.Settle = r.Settle
+	if p.Settle = r.Settle; r.Settle {
+		p.Results = nil // nothing is decided
+	}
 	answer, err := c.system.Do(ctx, p)
 	if err != nil {
 		return err
@@ -193,6 +203,9 @@ func (c *Commands) look(ctx context.Context, st *flow.State, name string, r *flo
 		return err
 	}
 	state, err := c.system.Look(ctx, p)
+	if err == nil && len(p.Results)+len(state.State) > flow.MaxResults {
+		err = flow.TooMuch(name)
+	}
 	r.Result, r.Sequence = state.State, state.Sequence
 	return err
 }
@@ -218,9 +231,10 @@ func (c *Commands) effect(
 	return act(ctx, call)
 }
 
-// itemOf is the outcome of an item that is a command of its own.
-func itemOf(st *flow.State) flow.Item {
-	item := flow.Item{Index: st.Parent.Index, Key: st.Parent.Key, Try: st.Parent.Try, Status: st.Progress.Status, Attempts: st.Parent.Try + 1}
+// itemOf is the outcome of an item that is a command of its own, at an index of
+// its chunk.
+func itemOf(st *flow.State, index int) flow.Item {
+	item := flow.Item{Index: index, Key: st.Parent.Key, Try: st.Parent.Try, Status: st.Progress.Status, Attempts: st.Parent.Try + 1}
 	if f := st.Progress.Error; f != nil {
 		item.Reason, item.Detail = cmp.Or(f.Reason, string(f.Code)), f.Detail
 	}

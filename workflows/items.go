@@ -3,6 +3,7 @@ package workflows
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -75,8 +76,8 @@ func (c *Commands) runItems(ctx context.Context, in chunkInput) (driven, error) 
 	}
 	size, gap := len(ch.open), time.Duration(0)
 	if rate := st.Options.RatePerSecond; rate > 0 {
-		gap = time.Duration(float64(time.Second) / rate)
-		size = max(1, int(rateSlice/gap))
+		gap = max(1, time.Duration(float64(time.Second)/rate))
+		size = max(1, int(min(rateSlice/gap, time.Duration(size))))
 	}
 	until := c.now().Add(chunkTime)
 	for len(ch.open) > 0 {
@@ -86,7 +87,7 @@ func (c *Commands) runItems(ctx context.Context, in chunkInput) (driven, error) 
 		if err != nil {
 			return driven{}, err
 		}
-		if st, err = c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items}); err != nil {
+		if st, err = c.recordOutcomes(ctx, st, in, items); err != nil {
 			return driven{}, err
 		}
 		d := driven{Status: st.Progress.Status, Sequence: st.Sequence, Ended: st.Progress.Ended()}
@@ -196,8 +197,39 @@ func record(item *flow.Item, a actors.Answer, err error) bool {
 		item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusRejected, cmp.Or(f.Reason, string(f.Code)), f.Detail, false
 		return true
 	}
-	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(catalog.Unavailable), err.Error(), true
+	code := catalog.Unavailable
+	if f != nil {
+		code = f.Code
+	}
+	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(code), err.Error(), true
 	return false
+}
+
+// maxOutcomes is how many bytes of outcomes are recorded at a time.
+const maxOutcomes = 512 << 10
+
+// recordOutcomes writes what became of items of a chunk to the batch's stream, in
+// as many appends as it takes.
+func (c *Commands) recordOutcomes(ctx context.Context, st *flow.State, in chunkInput, items []flow.Item) (*flow.State, error) {
+	for len(items) > 0 {
+		n, size := 0, 0
+		for ; n < len(items); n++ {
+			items[n].Detail = catalog.Brief(items[n].Detail)
+			data, err := json.Marshal(items[n])
+			if err != nil {
+				return st, err
+			}
+			if size += len(data); n > 0 && size > maxOutcomes {
+				break
+			}
+		}
+		var err error
+		if st, err = c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items[:n]}); err != nil {
+			return st, err
+		}
+		items = items[n:]
+	}
+	return st, nil
 }
 
 // itemInput names an item that is a command of its own.
@@ -221,7 +253,7 @@ func (c *Commands) listItems(ctx context.Context, in chunkInput) ([]itemInput, e
 		for i, m := range ch.open {
 			items[i] = flow.Item{Index: m.index, Key: m.Key, Status: flow.StatusCompleted, Attempts: 0}
 		}
-		_, err := c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items})
+		_, err := c.recordOutcomes(ctx, st, in, items)
 		return nil, err
 	}
 	items := make([]itemInput, len(ch.open))
@@ -250,7 +282,7 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	case err != nil:
 		c.log.Warn("an item could not be driven on, its own instance will", "batch", in.ID, "item", st.Progress.ID, "error", err)
 	case d.Ended:
-		ended := itemOf(last)
+		ended := itemOf(last, in.Index)
 		d.Item = &ended
 		return d, nil
 	}
@@ -261,6 +293,7 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 // outcome: the other items do not wait for it.
 func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput) (*flow.State, *flow.Item, error) {
 	m := flow.Member{Key: in.Key, Try: in.Try, Fault: in.Fault}
+	c.system.Claim(itemID(in.ID, m))
 	item := &flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
 	if in.Fault != "" {
 		record(item, actors.Answer{}, notJudged(in.Fault))
@@ -296,8 +329,8 @@ func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput) (*
 // recordItems writes the outcomes of a chunk's items to the batch's stream.
 func (c *Commands) recordItems(ctx context.Context, in chunkInput, items []flow.Item) (driven, error) {
 	st, err := c.system.CommandState(ctx, in.ID)
-	if err == nil && len(items) > 0 {
-		st, err = c.instruct(ctx, st, actors.OpItems, flow.ItemsRecorded{Round: in.Round, Chunk: in.Chunk, Items: items})
+	if err == nil {
+		st, err = c.recordOutcomes(ctx, st, in, items)
 	}
 	if err != nil {
 		return driven{}, err

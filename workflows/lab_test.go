@@ -194,9 +194,9 @@ func labDomain(s *shop, cron string) es.Domain {
 			return es.Events{put{c.In.Amount}}, n + c.In.Amount, nil
 		}).When(func(c es.Call[order]) bool { return c.In.Amount > 0 }))
 
-	fillAll := es.NewBatch("fill-all", func(c es.Call[all]) es.Group[potID] { return holds.With(all{1}) },
+	fillAll := es.NewBatch("fill-all", func(es.Call[all]) es.Group[potID] { return holds.With(all{1}) },
 		fillPot, func(c es.Call[all], p potID) fill { return fill{speakable(p), c.In.Amount} })
-	orderAll := es.NewBatch("order-all", func(c es.Call[orders]) es.Group[potID] { return pot.All() },
+	orderAll := es.NewBatch("order-all", func(es.Call[orders]) es.Group[potID] { return pot.All() },
 		orderCommand, func(c es.Call[orders], p potID) order { return order{speakable(p), c.In.Amount, c.In.Way} })
 	tick := es.NewCommand("tick", es.Decide("tick", fill.pot, content, func(n int, c es.Call[fill]) (es.Events, int, error) {
 		return es.Events{put{c.In.Amount}}, n + c.In.Amount, nil

@@ -1,7 +1,9 @@
 package estest_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -92,11 +94,96 @@ var (
 			return es.Events{Leaked{c.In.Litres}}, es.None{}, nil
 		}))
 
+	// Pump takes from one tank and fills another.
+	drawn = es.Decide("draw", Pumping.from, Level, func(n int, c es.Call[Pumping]) (es.Events, int, error) {
+		if n < c.In.Litres {
+			return nil, 0, es.Reject("too-little", "%d litres are left", n)
+		}
+		return es.Events{Drained{c.In.Litres}}, n - c.In.Litres, nil
+	}).Undo("put-back", func(c es.Call[Pumping]) es.Events { return es.Events{Filled{c.In.Litres}} })
+	poured = es.Decide("pour", Pumping.to, Level, func(n int, c es.Call[Pumping]) (es.Events, es.None, error) {
+		if n+c.In.Litres > 100 {
+			return nil, es.None{}, es.Reject("too-full", "%d litres are there", n)
+		}
+		return es.Events{Filled{c.In.Litres}}, es.None{}, nil
+	})
+	Pump = es.NewCommand("pump", drawn, poured).Valid(func(p Pumping) error {
+		if p.From == p.To {
+			return es.Invalid("to", "must be another tank")
+		}
+		return nil
+	})
+
+	Clean = cleaning(&outside{})
+
+	// Flip is not pure: it goes another way each time it is asked.
+	flips int
+	Flip  = es.NewCommand("flip", es.Choose("side", func(es.Call[Pour]) string { flips++; return []string{"heads", "tails"}[flips%2] },
+		es.Path[Pour]("heads"), es.Path[Pour]("tails")))
+
+	FillAll = es.NewBatch("fill-all", func(es.Call[Over]) es.Group[TankID] { return Tank.All() },
+		Fill, func(c es.Call[Over], t TankID) Pour { return Pour{t, c.In.Litres} })
+
+	CleanAll = es.NewBatch("clean-all", func(c es.Call[Over]) es.Group[TankID] { return MoreThan.With(c.In) },
+		Clean, func(_ es.Call[Over], t TankID) Pour { return Pour{Tank: t} })
+
 	Broken = es.NewCommand("broken", es.Decide("broken", Pour.on, Level,
 		func(int, es.Call[Pour]) (es.Events, es.None, error) {
 			return nil, es.None{}, json.Unmarshal([]byte("{"), new(int))
 		}))
 )
+
+// Pumping is what Pump asks for.
+type Pumping struct {
+	From   TankID `json:"from"`
+	To     TankID `json:"to"`
+	Litres int    `json:"litres"`
+}
+
+func (p Pumping) from() TankID { return p.From }
+func (p Pumping) to() TankID   { return p.To }
+
+// Approval is the payload of a signal.
+type Approval struct {
+	Fill bool `json:"fill"`
+}
+
+// cleaning asks people, rests, and calls somebody outside.
+func cleaning(o *outside) *es.Command[Pour] {
+	approval := es.Wait[Pour, Approval]("approval", "approved", func(es.Call[Pour]) time.Duration { return 24 * time.Hour })
+	return es.NewCommand("clean",
+		es.Judge("judge", Pour.on, MoreThan, func(c es.Call[Pour]) Over { return Over{c.In.Litres} }),
+		approval,
+		es.Delay("rest", func(es.Call[Pour]) time.Duration { return time.Hour }),
+		es.Act("call", o.call).Undo("call-off", o.callOff).Retry(es.Retry{Attempts: 2, First: time.Minute}),
+		es.Decide("fill", Pour.on, Level, func(int, es.Call[Pour]) (es.Events, es.None, error) {
+			return es.Events{Filled{1}}, es.None{}, nil
+		}).When(func(c es.Call[Pour]) bool { return approval.Of(c).Signal.Fill }))
+}
+
+// outside is whom it calls; it fails as often as it is told.
+type outside struct {
+	fails int
+	no    bool
+	keys  []string
+}
+
+func (o *outside) call(_ context.Context, c es.Call[Pour]) (string, error) {
+	o.keys = append(o.keys, c.Key)
+	switch {
+	case o.no:
+		return "", es.Reject("closed", "nobody works today")
+	case o.fails > 0:
+		o.fails--
+		return "", errors.New("no answer")
+	}
+	return "at nine", nil
+}
+
+func (o *outside) callOff(_ context.Context, c es.Call[Pour]) error {
+	o.keys = append(o.keys, c.Key)
+	return nil
+}
 
 type hidden struct {
 	Seen int
@@ -104,7 +191,8 @@ type hidden struct {
 }
 
 func domain() es.Domain {
-	return es.NewDomain("water", Tank, Level, FilledBy, Hidden, MoreThan, Fill, Build, Scrap, Restore, Guess, Leak, Broken)
+	return es.NewDomain("water", Tank, Level, FilledBy, Hidden, MoreThan, Fill, Build, Scrap, Restore, Guess, Leak, Broken,
+		Pump, Clean, Flip, FillAll, CleanAll)
 }
 
 func pour(c *es.Command[Pour], litres int) estest.Request {

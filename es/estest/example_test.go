@@ -82,3 +82,61 @@ func ExampleClassifier() {
 	estest.Classifier(tank, MoreThan, Over{Litres: 7}).Is(es.Excluded)
 	// Output:
 }
+
+// Several entities, and a command that is about two of them.
+func ExampleWorld_Run() {
+	w := estest.NewWorld(t, domain())
+	one := estest.Entity(w, Tank, "t1").Given(Filled{Litres: 50})
+	two := estest.Entity(w, Tank, "t2").Given(Filled{Litres: 80})
+
+	w.Run(estest.Do(Pump, Pumping{From: "t1", To: "t2", Litres: 20})).
+		Result(30).
+		Appended(one, Drained{Litres: 20}).
+		Appended(two, Filled{Litres: 20})
+
+	w.Run(estest.Do(Pump, Pumping{From: "t1", To: "t2", Litres: 10})).
+		Is("compensated").Because("too-full").
+		Steps("draw compensated", "pour rejected").
+		Appended(one, Drained{Litres: 10}, Filled{Litres: 10}).
+		Appended(two)
+	// Output:
+}
+
+// Somebody else fills the second tank after the first step.
+func ExampleBefore() {
+	w := estest.NewWorld(t, domain())
+	estest.Entity(w, Tank, "t1").Given(Filled{Litres: 50})
+	two := estest.Entity(w, Tank, "t2")
+
+	w.Run(estest.Do(Pump, Pumping{From: "t1", To: "t2", Litres: 20}),
+		estest.Before("pour", func(*estest.Run) { two.Given(Filled{Litres: 90}) })).
+		Is("compensated").Because("too-full")
+	// Output:
+}
+
+// A command that waits goes on with a signal, or when time has passed.
+func ExampleRun_Signal() {
+	w := estest.NewWorld(t, domain())
+	estest.Entity(w, Tank, "t1").Given(Filled{Litres: 50})
+
+	w.Run(estest.Do(Clean, Pour{Tank: "t1"})).Is("waiting").
+		Signal("approved", Approval{Fill: true}).Is("waiting").
+		After(time.Hour).Is("completed")
+
+	w.Run(estest.Do(Clean, Pour{Tank: "t1"})).
+		After(24 * time.Hour).Is("failed").Because("timed-out")
+	// Output:
+}
+
+// The members are found among the entities of the world.
+func ExampleDoAll() {
+	w := estest.NewWorld(t, domain())
+	one := estest.Entity(w, Tank, "t1").Given(Filled{Litres: 50})
+	two := estest.Entity(w, Tank, "t2").Given(Filled{Litres: 95})
+
+	w.Run(estest.DoAll(FillAll, Over{Litres: 10})).
+		Is("completed-with-failures").Items(1, 1).
+		Appended(one, Filled{Litres: 10}).
+		Appended(two)
+	// Output:
+}

@@ -1,7 +1,9 @@
 package catalog
 
 import (
+	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 )
 
@@ -57,20 +59,49 @@ func (c *Catalog) addCommand(domain string, k *Command, known func(string, *Enti
 			needs(what, s.Look.Entity, s.Look.Needs)
 		}
 		if s.Wait != nil {
-			switch {
-			case !nameOK(s.Wait.Signal):
-				fault("%s: a signal's name is lower-case letters, digits and dashes, not %q", what, s.Wait.Signal)
-			case s.Wait.Signal == SignalRetryCompensation:
-				fault("%s: signal %q is Longrun's own", what, s.Wait.Signal)
-			case k.Signal(s.Wait.Signal) != s.Wait:
-				fault("%s: two steps wait for signal %q", what, s.Wait.Signal)
-			}
+			s.Wait.check(k, of(fault, what))
 		}
-		if s.Choose != nil && len(slices.Compact(slices.Sorted(slices.Values(s.Choose.Ways)))) != len(s.Choose.Ways) {
-			fault("%s: two ways of choice %q have one name", what, s.Name)
+		if s.Choose != nil {
+			s.Choose.check(s.Name, of(fault, what))
+		}
+		if r := s.Retry; r.Attempts < 0 || r.First < 0 || r.Factor < 0 || r.Max < 0 || s.Timeout < 0 {
+			fault("%s: step %q is tried again less than never, or after less than no time", what, s.Name)
 		}
 	}
 	c.Commands[k.Name] = k
+}
+
+// of makes faults that say what they are about.
+func of(fault func(string, ...any), what string) func(string, ...any) {
+	return func(format string, args ...any) { fault("%s: "+format, append([]any{what}, args...)...) }
+}
+
+func (w *Wait) check(k *Command, fault func(string, ...any)) {
+	switch {
+	case !nameOK(w.Signal):
+		fault("a signal's name is lower-case letters, digits and dashes, not %q", w.Signal)
+	case w.Signal == SignalRetryCompensation:
+		fault("signal %q is Longrun's own", w.Signal)
+	case k.Signal(w.Signal) != w:
+		fault("two steps wait for signal %q", w.Signal)
+	}
+	if _, err := json.Marshal(reflect.Zero(w.Payload).Interface()); err != nil {
+		fault("signal %q has a payload that is not JSON: %w", w.Signal, err)
+	}
+}
+
+func (c *Choose) check(name string, fault func(string, ...any)) {
+	if len(c.Ways) == 0 {
+		fault("choice %q has no ways", name)
+	}
+	for i, way := range c.Ways {
+		switch {
+		case !nameOK(way):
+			fault("choice %q has a way %q: a name is lower-case letters, digits and dashes", name, way)
+		case slices.Contains(c.Ways[:i], way):
+			fault("choice %q has two ways %q", name, way)
+		}
+	}
 }
 
 // SignalRetryCompensation is the signal that every command knows.

@@ -11,7 +11,7 @@ import (
 // FixGroup says over which group a batch runs, once: whoever comes second is
 // dropped.
 func FixGroup(def *catalog.Command, s *State, g GroupFixed, now time.Time) ([]Event, error) {
-	if s.Batch != nil || s.Progress.Ended() {
+	if def.Batch == nil || s.Batch != nil || s.Progress.Ended() {
 		return nil, nil
 	}
 	return batchEvent(def, s, EventGroupFixed, g, now)

@@ -41,7 +41,7 @@ type Members struct {
 	Shard   int      `json:"shard"`
 	From    uint64   `json:"from"` // the position after which it begins
 	To      uint64   `json:"to"`   // what is covered now
-	Members []Member `json:"members"`
+	Members []Member `json:"members,omitempty"`
 	Last    bool     `json:"last,omitempty"` // of the shard
 }
 

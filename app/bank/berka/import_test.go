@@ -39,7 +39,7 @@ func server(t *testing.T, around func(http.Handler) http.Handler) string {
 	require.NoError(t, err)
 	api, err := app.NewServer(app.Options{Catalog: all})
 	require.NoError(t, err)
-	api.Use(system)
+	api.Use(app.Whole{System: system})
 	var handler http.Handler = api
 	if around != nil {
 		handler = around(api)

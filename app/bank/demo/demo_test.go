@@ -28,7 +28,7 @@ func bankServer(t *testing.T) *httptest.Server {
 	require.NoError(t, err)
 	api, err := app.NewServer(app.Options{Catalog: all})
 	require.NoError(t, err)
-	api.Use(system)
+	api.Use(app.Whole{System: system})
 	web := httptest.NewServer(api)
 	t.Cleanup(web.Close)
 	return web

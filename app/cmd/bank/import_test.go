@@ -31,7 +31,7 @@ func run(t *testing.T, content string) (stdout, stderr string, err error) {
 	require.NoError(t, err)
 	api, err := app.NewServer(app.Options{Catalog: all})
 	require.NoError(t, err)
-	api.Use(system)
+	api.Use(app.Whole{System: system})
 	web := httptest.NewServer(api)
 	t.Cleanup(web.Close)
 
