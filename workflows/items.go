@@ -255,39 +255,60 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 		return driven{}, err
 	}
 	m := flow.Member{Key: in.Key, Try: in.Try, Fault: in.Fault}
-	params, err := b.params(in.Key)
-	if in.Fault != "" {
-		err = &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: in.Fault}
+	st, err := c.startItem(ctx, b, in, m)
+	if ctx.Err() != nil {
+		return driven{}, ctx.Err()
 	}
-	var st *flow.State
-	if err == nil {
-		st, err = c.system.Instruct(ctx, actors.Instruction{
+	if err != nil {
+		item := flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
+		record(&item, actors.Answer{}, err)
+		return driven{Ended: true, Item: &item}, nil
+	}
+	d, on, err := c.driveOn(ctx, st)
+	if err != nil && ctx.Err() != nil {
+		return d, err
+	}
+	if err == nil && d.Ended {
+		item := itemOf(on, in.Index) // an earlier round may have begun it, at another place
+		d.Item = &item
+		return d, nil
+	}
+	if err != nil { // the others of its chunk do not wait for it
+		c.log.Warn("an item could not be driven on: an instance of its own will", "batch", in.ID, "item", st.Progress.ID, "error", err)
+	}
+	// From here on the batch does not drive it, and may end before it does.
+	if err := c.system.OpenCommand(ctx, st.Progress.ID); err != nil {
+		return d, err
+	}
+	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
+}
+
+// startItem begins an item, or finds that it has begun. What cannot be reached is
+// tried again a few times, and no longer: the other items of the chunk wait.
+func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput, m flow.Member) (*flow.State, error) {
+	if in.Fault != "" {
+		return nil, &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: in.Fault}
+	}
+	params, err := b.params(in.Key)
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		st, err := c.system.Instruct(ctx, actors.Instruction{
 			ID: itemID(in.ID, m), Op: actors.OpStart, Context: contextOf(b.st), CauseAt: b.st.Progress.CreatedAt,
 			Data: actors.Starting{
 				Command: b.def.Batch.Item.Name, Parameters: params,
 				Parent: &flow.Parent{Batch: in.ID, Round: in.Round, Chunk: in.Chunk, Index: in.Index, Key: in.Key, Try: in.Try},
 			},
 		})
+		var f *catalog.Fault
+		if err == nil || attempt == itemAttempts || errors.As(err, &f) && f.Code != catalog.Unavailable {
+			return st, err
+		}
+		if err := pause(ctx, time.Duration(attempt)*time.Second); err != nil {
+			return nil, err
+		}
 	}
-	var f *catalog.Fault
-	if errors.As(err, &f) && final(f) {
-		item := flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
-		record(&item, actors.Answer{}, err)
-		return driven{Ended: true, Item: &item}, nil
-	}
-	if err != nil {
-		return driven{}, err
-	}
-	d, st, err := c.driveOn(ctx, st)
-	if err != nil {
-		return d, err
-	}
-	if d.Ended {
-		item := itemOf(st, in.Index) // an earlier round may have begun it, at another place
-		d.Item = &item
-		return d, nil
-	}
-	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
 }
 
 // recordItems writes the outcomes of a chunk's items to the batch's stream.
