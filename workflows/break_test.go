@@ -280,7 +280,7 @@ func TestAnItemThatAnEarlierRoundBeganCountsInItsPlace(t *testing.T) {
 	}
 	_, err = l.commands.RetryFailed(t.Context(), "lab.ask-all", "batch", stream.Context{})
 	require.NoError(t, err)
-	l.within(10*time.Second, "lab.ask-all", "batch", func(p flow.Progress) bool { return p.Items.Succeeded == 2 })
+	l.within(10*time.Second, "lab.ask-all", "batch", func(p flow.Progress) bool { return p.Ended() && p.Items.Succeeded == 2 })
 	_, err = l.commands.Signal(t.Context(), "lab.asked", "batch/c", "approved", encoded(t, approval{"me"}), stream.Context{})
 	require.NoError(t, err)
 	l.within(10*time.Second, "lab.asked", "batch/c", hasEnded)
