@@ -292,3 +292,15 @@ func TestAnItemThatAnEarlierRoundBeganCountsInItsPlace(t *testing.T) {
 		require.Equal(t, 6, l.content(p))
 	}
 }
+
+func TestItemsOfTwoBatchesThatLookAlike(t *testing.T) {
+	l := newWildLab(t, workflows.Config{})
+	for _, p := range []string{"x", "b/x", "2/x", "x~2", "%2Fx"} {
+		l.fill(p, 1)
+	}
+	for _, batch := range []string{"a", "a/b", "a/2"} {
+		l.start("lab.quick-all", batch, all{5})
+		p := l.within(10*time.Second, "lab.quick-all", batch, hasEnded)
+		require.Equal(t, &flow.Items{Total: 5, Succeeded: 5}, p.Items)
+	}
+}
