@@ -62,6 +62,11 @@ func (c *Commands) plan(ctx context.Context, in planInput) (plan, error) {
 		return p, nil
 	case st.Batch == nil || !st.Batch.Sealed:
 		p.Again = true
+		if st.Batch != nil && st.Batch.Round > 1 { // who closed it at the end of the last round may have been late
+			if err := c.system.OpenCommand(ctx, in.ID); err != nil {
+				return plan{}, err
+			}
+		}
 		return p, c.resolve(ctx, def, st)
 	}
 	b := st.Batch
