@@ -256,3 +256,76 @@ func TestManyGenerationsOfABatch(t *testing.T) {
 		require.Equal(t, 2, l.content(fmt.Sprint(i)))
 	}
 }
+
+func TestAnItemOutlivesItsBatch(t *testing.T) {
+	l := newWildLab(t, workflows.Config{SweepEvery: 50 * time.Millisecond})
+	for _, p := range []string{"a", "b", "c"} {
+		l.fill(p, 1)
+	}
+	l.start("lab.ask-all", "batch", all{5})
+	waits := func(p flow.Progress) bool { return p.Status == flow.StatusWaiting }
+	for _, p := range []string{"a", "b", "c"} {
+		l.within(10*time.Second, "lab.asked", "batch/"+p, waits)
+	}
+	_, err := l.commands.Cancel(t.Context(), "lab.ask-all", "batch", stream.Context{})
+	require.NoError(t, err)
+	l.within(20*time.Second, "lab.ask-all", "batch", hasEnded)
+	open := func() (ids []string) {
+		for shard := range actors.Shards {
+			found, err := l.system.OpenCommands(t.Context(), shard)
+			require.NoError(t, err)
+			ids = append(ids, found...)
+		}
+		return ids
+	}
+	require.Eventually(t, func() bool { return len(open()) == 3 }, 10*time.Second, 20*time.Millisecond, "an item is open as long as it runs")
+	for _, p := range []string{"a", "b", "c"} {
+		_, err := l.commands.Signal(t.Context(), "lab.asked", "batch/"+p, "approved", encoded(t, approval{"me"}), stream.Context{})
+		require.NoError(t, err)
+		require.Equal(t, flow.StatusCompleted, l.within(10*time.Second, "lab.asked", "batch/"+p, hasEnded).Status)
+	}
+	require.Eventually(t, func() bool { return len(open()) == 0 }, 10*time.Second, 20*time.Millisecond)
+}
+
+func TestAnItemThatAnEarlierRoundBeganCountsInItsPlace(t *testing.T) {
+	l := newWildLab(t, workflows.Config{SweepEvery: 50 * time.Millisecond})
+	for _, p := range []string{"a", "b", "c", "poison"} {
+		l.fill(p, 1)
+	}
+	_, err := l.commands.Start(t.Context(), workflows.Start{
+		Command: "lab.ask-all", ID: "batch", Params: encoded(t, all{5}), Options: flow.Options{StopAfterFailures: 1},
+	})
+	require.NoError(t, err)
+	p := l.within(20*time.Second, "lab.ask-all", "batch", hasEnded)
+	require.Equal(t, &flow.Items{Total: 4, Failed: 1, Pending: 3}, p.Items)
+	for _, p := range []string{"a", "b"} {
+		_, err := l.commands.Signal(t.Context(), "lab.asked", "batch/"+p, "approved", encoded(t, approval{"me"}), stream.Context{})
+		require.NoError(t, err)
+		l.within(10*time.Second, "lab.asked", "batch/"+p, hasEnded)
+	}
+	_, err = l.commands.RetryFailed(t.Context(), "lab.ask-all", "batch", stream.Context{})
+	require.NoError(t, err)
+	l.within(10*time.Second, "lab.ask-all", "batch", func(p flow.Progress) bool { return p.Ended() && p.Items.Succeeded == 2 })
+	_, err = l.commands.Signal(t.Context(), "lab.asked", "batch/c", "approved", encoded(t, approval{"me"}), stream.Context{})
+	require.NoError(t, err)
+	l.within(10*time.Second, "lab.asked", "batch/c", hasEnded)
+	_, err = l.commands.RetryFailed(t.Context(), "lab.ask-all", "batch", stream.Context{})
+	require.NoError(t, err)
+	p = l.within(20*time.Second, "lab.ask-all", "batch", hasEnded)
+	require.Equal(t, &flow.Items{Total: 4, Succeeded: 3, Failed: 1}, p.Items)
+	for _, p := range []string{"a", "b", "c"} {
+		require.Equal(t, 6, l.content(p))
+	}
+}
+
+func TestItemsOfTwoBatchesThatLookAlike(t *testing.T) {
+	l := newWildLab(t, workflows.Config{})
+	for _, p := range []string{"x", "b/x", "2/x", "x~2", "%2Fx"} {
+		l.fill(p, 1)
+	}
+	for _, batch := range []string{"a", "a/b", "a/2"} {
+		l.start("lab.quick-all", batch, all{5})
+		p := l.within(10*time.Second, "lab.quick-all", batch, hasEnded)
+		require.Equal(t, &flow.Items{Total: 5, Succeeded: 5}, p.Items)
+	}
+}

@@ -272,7 +272,9 @@ func (c *Commands) ended(ctx context.Context, st *flow.State) {
 	}
 	if err != nil {
 		c.log.Warn("a batch did not hear of the end of an item: the sweeper will tell it", "batch", st.Parent.Batch, "item", st.Progress.ID, "error", err)
+		return
 	}
+	c.system.CloseCommand(st.Progress.ID)
 }
 
 // contextOf is the context of what a command causes.

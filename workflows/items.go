@@ -334,6 +334,10 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	if err != nil || d.Item != nil {
 		return d, err
 	}
+	// From here on the batch does not drive it, and may end before it does.
+	if err := c.system.OpenCommand(ctx, st.Progress.ID); err != nil {
+		return d, err
+	}
 	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
 }
 
