@@ -45,15 +45,20 @@ func (c *caller) call(ctx context.Context, method, path, id string, body io.Read
 	return json.Unmarshal(data, into)
 }
 
+// bulkLines is how many lines go in one bulk: a machine that is busy with other
+// things comes to their ends in time.
+const bulkLines = 500
+
 // bulk runs commands through POST /commands until each has succeeded: what is
 // unavailable is sent again.
 func (c *caller) bulk(ctx context.Context, lines []any) error {
 	for len(lines) > 0 {
-		again, err := c.bulkOnce(ctx, lines)
+		n := min(bulkLines, len(lines))
+		again, err := c.bulkOnce(ctx, lines[:n])
 		if err != nil {
 			return err
 		}
-		lines = again
+		lines = append(lines[n:], again...)
 	}
 	return nil
 }
@@ -76,7 +81,7 @@ func (c *caller) bulkOnce(ctx context.Context, lines []any) (again []any, err er
 		written <- out.Close()
 	}()
 	defer func() {
-		in.Close() // who writes ends when nobody reads
+		_ = in.Close() // who writes ends when nobody reads
 		if failed := <-written; err == nil {
 			err = failed
 		}

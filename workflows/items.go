@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/longrun-dev/longrun/actors"
@@ -67,6 +69,15 @@ func (c *Commands) openChunk(ctx context.Context, in chunkInput) (*chunk, *flow.
 	return open, st, nil
 }
 
+// pace is how many items are run at the same time, and the gap between them.
+func (ch *chunk) pace(st *flow.State) (size int, gap time.Duration) {
+	if rate := st.Options.RatePerSecond; rate > 0 {
+		gap = max(1, time.Duration(float64(time.Second)/rate))
+		return max(1, int(min(rateSlice/gap, time.Duration(len(ch.open))))), gap
+	}
+	return max(1, len(ch.open)), 0
+}
+
 // runItems runs the direct items of a chunk, many at a time, and records what
 // became of them. It comes back with Again when time is up.
 func (c *Commands) runItems(ctx context.Context, in chunkInput) (driven, error) {
@@ -74,11 +85,7 @@ func (c *Commands) runItems(ctx context.Context, in chunkInput) (driven, error) 
 	if err != nil || ch == nil {
 		return driven{}, err
 	}
-	size, gap := len(ch.open), time.Duration(0)
-	if rate := st.Options.RatePerSecond; rate > 0 {
-		gap = max(1, time.Duration(float64(time.Second)/rate))
-		size = max(1, int(min(rateSlice/gap, time.Duration(size))))
-	}
+	size, gap := ch.pace(st)
 	until := c.now().Add(chunkTime)
 	for len(ch.open) > 0 {
 		slice := ch.open[:min(size, len(ch.open))]
@@ -241,8 +248,10 @@ type itemInput struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// listItems are the items of a chunk that have no outcome, for a workflow to run
-// as children. A dry run has none: nobody knows what their steps would come to.
+// listItems drives the items of a chunk that have no outcome, many at a time, as
+// far as they go without waiting, and records those that end. The others it lists,
+// for a workflow to run as children. A dry run drives none: nobody knows what
+// their steps would come to.
 func (c *Commands) listItems(ctx context.Context, in chunkInput) ([]itemInput, error) {
 	ch, st, err := c.openChunk(ctx, in)
 	if err != nil || ch == nil {
@@ -256,37 +265,96 @@ func (c *Commands) listItems(ctx context.Context, in chunkInput) ([]itemInput, e
 		_, err := c.recordOutcomes(ctx, st, in, items)
 		return nil, err
 	}
-	items := make([]itemInput, len(ch.open))
-	for i, m := range ch.open {
-		items[i] = itemInput{in, m.index, m.Key, m.Try, m.Fault}
+	var waiting []itemInput
+	size, gap := ch.pace(st)
+	for len(ch.open) > 0 && st.Runs() {
+		slice := ch.open[:min(size, len(ch.open))]
+		ch.open = ch.open[len(slice):]
+		ended, wait, err := c.driveSlice(ctx, ch, slice, gap)
+		if err != nil {
+			return nil, err
+		}
+		waiting = append(waiting, wait...)
+		if st, err = c.system.CommandState(ctx, in.ID); err == nil {
+			st, err = c.recordOutcomes(ctx, st, in, ended)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if st.Progress.Ended() {
+			c.system.CloseCommand(in.ID)
+		}
 	}
-	return items, nil
+	return waiting, nil
 }
 
-// runItem starts an item that is a command of its own, and drives it as far as it
-// goes without waiting. If it has not ended then, an instance of its own goes on
-// with it, and tells the batch when it has.
+// driveSlice drives items at the same time, each begun a gap after the one before,
+// as far as they go without waiting.
+func (c *Commands) driveSlice(ctx context.Context, ch *chunk, slice []openItem, gap time.Duration) (ended []flow.Item, waiting []itemInput, err error) {
+	inputs, came, errs := make([]itemInput, len(slice)), make([]driven, len(slice)), make([]error, len(slice))
+	var group sync.WaitGroup
+	for i, m := range slice {
+		inputs[i] = itemInput{ch.in, m.index, m.Key, m.Try, m.Fault}
+		group.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					c.log.Error("an item panicked", "batch", ch.in.ID, "key", m.Key, "panic", p, "stack", string(debug.Stack()))
+				}
+			}()
+			came[i], _, errs[i] = c.driveItem(ctx, ch.batch, inputs[i])
+		})
+		if gap > 0 { // after the last, too: the next chunk's first comes then
+			if err = pause(ctx, gap); err != nil {
+				break
+			}
+		}
+	}
+	group.Wait()
+	if err := errors.Join(err, errors.Join(errs...)); err != nil {
+		return nil, nil, err
+	}
+	for i := range came {
+		if item := came[i].Item; item != nil {
+			ended = append(ended, *item)
+		} else {
+			waiting = append(waiting, inputs[i])
+		}
+	}
+	return ended, waiting, nil
+}
+
+// runItem drives an item that is a command of its own. If it has not ended then, an
+// instance of its own goes on with it, and tells the batch when it has.
 func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	b, err := c.batch(ctx, in.ID)
 	if err != nil {
 		return driven{}, err
 	}
+	d, st, err := c.driveItem(ctx, b, in)
+	if err != nil || d.Item != nil {
+		return d, err
+	}
+	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
+}
+
+// driveItem starts an item, if nobody has, and drives it as far as it goes without
+// waiting. The outcome is there if it has ended.
+func (c *Commands) driveItem(ctx context.Context, b *batchCall, in itemInput) (driven, *flow.State, error) {
 	st, item, err := c.startItem(ctx, b, in)
 	if err != nil || item != nil {
-		return driven{Ended: item != nil, Item: item}, err
+		return driven{Ended: item != nil, Item: item}, nil, err
 	}
 	d, last, err := c.driveOn(ctx, st)
 	switch {
 	case ctx.Err() != nil:
-		return d, err
+		return d, st, ctx.Err()
 	case err != nil:
 		c.log.Warn("an item could not be driven on, its own instance will", "batch", in.ID, "item", st.Progress.ID, "error", err)
 	case d.Ended:
 		ended := itemOf(last, in.Index)
 		d.Item = &ended
-		return d, nil
 	}
-	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
+	return d, st, nil
 }
 
 // startItem begins the command that an item is. One that cannot be begun gets an

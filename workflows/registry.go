@@ -190,8 +190,9 @@ type recordInput struct {
 	Items []flow.Item `json:"items"`
 }
 
-// chunkV1 runs one chunk: direct items in activities, many at a time; others as
-// children, which come back when they have ended or have to wait.
+// chunkV1 runs one chunk: direct items in activities, many at a time; others there
+// too, as far as they go without waiting, and then as children, which come back
+// when they have ended or have to wait.
 func chunkV1(ctx *workflow.WorkflowContext) (any, error) {
 	var in chunkRun
 	if err := ctx.GetInput(&in); err != nil {

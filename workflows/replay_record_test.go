@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"github.com/longrun-dev/longrun/actors"
@@ -267,10 +268,16 @@ func (l *lab) do(what func(context.Context, string, string, stream.Context) (flo
 	return p
 }
 
-// fillMany puts 10 into each of n pots.
+// fillMany puts 10 into each of n pots, many at a time.
 func (l *lab) fillMany(n int) {
 	l.t.Helper()
+	done := make(chan error, n)
 	for i := range n {
-		l.fill(fmt.Sprintf("pot-%d", i), 10)
+		l.system.Start(l.t.Context(), actors.Command{
+			Name: "lab.fill", ID: uuid.NewString(), Params: encoded(l.t, fill{potID(fmt.Sprintf("pot-%d", i)), 10}),
+		}, func(_ actors.Answer, err error) { done <- err })
+	}
+	for range n {
+		require.NoError(l.t, <-done)
 	}
 }
