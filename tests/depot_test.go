@@ -41,13 +41,13 @@ func startDepot(t *testing.T, o servers.StackOptions) *depot {
 // TestDepot takes commands with every kind of step through their lives, on both
 // engines.
 func TestDepot(t *testing.T) {
-	for name, o := range map[string]servers.StackOptions{
-		"Dapr's engine":   {},
-		"embedded engine": {Env: []string{"LONGRUN_WORKFLOW_ENGINE=embedded"}},
-		"three replicas":  {Replicas: 3},
+	for name, stack := range map[string]func(*testing.T) servers.StackOptions{
+		"Dapr's engine":   fixed(servers.StackOptions{}),
+		"embedded engine": onEmbedded,
+		"three replicas":  fixed(servers.StackOptions{Replicas: 3}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := startDepot(t, o)
+			d := startDepot(t, stack(t))
 			t.Run("orders", func(t *testing.T) {
 				for name, run := range map[string]func(*testing.T, *depot){
 					"an order waits for its customer":             handsOut,

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/longrun-dev/longrun/tests/servers"
@@ -21,7 +22,7 @@ var ways = []way{
 	}), showsShortCalls},
 	{"no short way", fixed(servers.StackOptions{Env: []string{"LONGRUN_SHORT_WAY=off"}}), showsNoShortCalls},
 	{"three replicas", fixed(servers.StackOptions{Replicas: 3}), both(showsEveryReplicaAtWork, showsAgreement)},
-	{"embedded engine", fixed(servers.StackOptions{Env: []string{"LONGRUN_WORKFLOW_ENGINE=embedded"}}), showsShortCalls},
+	{"embedded engine", onEmbedded, showsShortCalls},
 	{"PostgreSQL", onPostgres, both(showsShortCalls, showsAgreement)},
 	{"Redis", onRedis, showsShortCalls},
 }
@@ -63,6 +64,14 @@ func fixed(o servers.StackOptions) func(*testing.T) servers.StackOptions {
 	return func(*testing.T) servers.StackOptions { return o }
 }
 
+// onEmbedded drives commands that run on with the engine in the process.
+func onEmbedded(t *testing.T) servers.StackOptions {
+	t.Helper()
+	return servers.StackOptions{Env: []string{
+		"LONGRUN_WORKFLOW_ENGINE=embedded", "LONGRUN_EMBEDDED_STORE=" + filepath.Join(t.TempDir(), "workflows.db"),
+	}}
+}
+
 func onPostgres(t *testing.T) servers.StackOptions {
 	t.Helper()
 	return withPostgres(servers.ForTest[*servers.Postgres](t)(servers.StartPostgres()))
@@ -78,6 +87,7 @@ func onRedis(t *testing.T) servers.StackOptions {
 	return servers.StackOptions{Components: "redis-env", Env: []string{"LONGRUN_REDIS=" + server.Addr}}
 }
 
+// both makes one check of two.
 func both(this, that func(*testing.T, *bank)) func(*testing.T, *bank) {
 	return func(t *testing.T, b *bank) { this(t, b); that(t, b) }
 }

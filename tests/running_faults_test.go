@@ -18,14 +18,28 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/longrun-dev/longrun/tests/servers"
 )
 
 // TestRunningFaults breaks parts of a bank and a depot at random moments while
 // transfers and batches run, and shows that every one of them ends, did what it
 // says, once, and that no money is lost or made. Its environment is TestFaults'.
 func TestRunningFaults(t *testing.T) {
-	t.Run("one replica", func(t *testing.T) { breaksRunning(t, 1, runningFaults) })
-	t.Run("three replicas", func(t *testing.T) { breaksRunning(t, 3, append(slices.Clone(runningFaults), faultsOfReplicas[0])) })
+	dapr, _ := faultStore(t)
+	t.Run("one replica", func(t *testing.T) { breaksRunning(t, dapr, 1, runningFaults) })
+	t.Run("three replicas", func(t *testing.T) {
+		breaksRunning(t, dapr, 3, append(slices.Clone(runningFaults), faultsOfReplicas[0]))
+	})
+	t.Run("embedded engine", func(t *testing.T) {
+		if os.Getenv("LONGRUN_FAULT_ROUNDS") == "" {
+			t.Skip("in the long form only: make faults")
+		}
+		embedded := onEmbedded(t)
+		embedded.Env = append(embedded.Env, dapr.Env...)
+		embedded.Components = dapr.Components
+		breaksRunning(t, embedded, 1, runningFaults[:5])
+	})
 }
 
 var runningFaults = []fault{
@@ -54,13 +68,12 @@ const (
 	perBatch  = 20 * time.Second // how long a batch of interest takes that nothing breaks
 )
 
-func breaksRunning(t *testing.T, replicas int, faults []fault) {
-	o, _ := faultStore(t)
+func breaksRunning(t *testing.T, o servers.StackOptions, replicas int, faults []fault) {
 	rounds, seed := number(t, "LONGRUN_FAULT_ROUNDS", len(faults)), uint64(number(t, "LONGRUN_FAULT_SEED", rand.Int()))
 	t.Logf("LONGRUN_FAULT_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
 	o.Replicas, o.Args = replicas, []string{"--restart"}
-	o.Env = append(o.Env, "LONGRUN_SWEEP_AFTER=5s") // what the scheduler lost does not take minutes
+	o.Env = append(slices.Clone(o.Env), "LONGRUN_SWEEP_AFTER=5s") // what the scheduler lost does not take minutes
 	c := newCrowd(t, startDepot(t, o), seed)
 	for cycle := 0; cycle*len(faults) < rounds; cycle++ {
 		c.begin(cycle)
