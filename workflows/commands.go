@@ -129,15 +129,14 @@ type Start struct {
 // same id again gets the progress as it is; with other parameters or options it
 // is a conflict.
 func (c *Commands) Start(ctx context.Context, s Start) (flow.Progress, error) {
-	opened := make(chan error, 1)
-	go func() { opened <- c.system.OpenCommand(ctx, s.ID) }()
+	// Before it is there: a crash between the two leaves nothing that nobody drives.
+	if err := c.system.OpenCommand(ctx, s.ID); err != nil {
+		return flow.Progress{}, err
+	}
 	st, err := c.system.Instruct(ctx, actors.Instruction{
 		ID: s.ID, Op: actors.OpStart, Context: s.Context, CauseAt: s.CauseAt,
 		Data: actors.Starting{Command: s.Command, Parameters: s.Params, Options: s.Options, Invalid: s.Invalid},
 	})
-	if errOpen := <-opened; err == nil {
-		err = errOpen
-	}
 	if err != nil {
 		return flow.Progress{}, err
 	}
