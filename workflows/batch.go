@@ -71,7 +71,7 @@ func (c *Commands) plan(ctx context.Context, in planInput) (plan, error) {
 	}
 	b := st.Batch
 	p.Round, p.Finish = b.Round, b.Stopped
-	if st.Options.RatePerSecond > 0 {
+	if st.Options.RatePerSecond > 0 || st.Options.StopAfterFailures > 0 {
 		p.Window = 1
 	}
 	if p.Finish {

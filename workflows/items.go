@@ -18,6 +18,7 @@ import (
 const (
 	chunkTime    = 20 * time.Second // after which a chunk comes back to the engine, between two slices
 	itemAttempts = 5                // of an item that cannot be reached, before it is given up
+	cautious     = 10               // items that a batch runs at the same time which stops after a few failures
 	rateSlice    = 5 * time.Second  // how much of a limited batch is recorded at a time
 )
 
@@ -75,6 +76,9 @@ func (ch *chunk) pace(st *flow.State) (size int, gap time.Duration) {
 		gap = max(1, time.Duration(float64(time.Second)/rate))
 		return max(1, int(min(rateSlice/gap, time.Duration(len(ch.open))))), gap
 	}
+	if stop := st.Options.StopAfterFailures; stop > 0 { // what has begun when it stops runs to its end
+		return max(1, min(len(ch.open), max(stop, cautious))), 0
+	}
 	return max(1, len(ch.open)), 0
 }
 
@@ -130,7 +134,7 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 	for attempt := 1; len(open) > 0; attempt++ {
 		done, begun := make(chan answered, len(open)), 0
 		for _, i := range open {
-			outcomes[i].Attempts = attempt
+			outcomes[i].Attempts = slice[i].Try + attempt
 			command, err := ch.command(slice[i].Member)
 			if err != nil { // it would be the same next time
 				record(&outcomes[i], actors.Answer{}, err)
@@ -416,10 +420,7 @@ func (c *Commands) recordItems(ctx context.Context, in chunkInput, items []flow.
 // Failures lists the failed items of a batch's last round, in the order in which
 // they were recorded.
 func (c *Commands) Failures(ctx context.Context, command, id, cursor string, limit int) (items []flow.Item, next string, err error) {
-	if err := c.is(ctx, command, id); err != nil {
-		return nil, "", err
-	}
-	st, err := c.system.CommandState(ctx, id)
+	st, err := c.find(ctx, command, id)
 	if err != nil {
 		return nil, "", err
 	}
