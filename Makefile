@@ -52,7 +52,7 @@ test-unit: $(BIN)/gotest ## The tests that need no sidecar
 
 faults: stack ## Breaks banks under load, each ROUNDS=100 times (STORE=postgres, SEED=number)
 	@LONGRUN_FAULT_ROUNDS=$(ROUNDS) LONGRUN_FAULT_STORE=$(STORE) LONGRUN_FAULT_SEED=$(SEED) \
-		go test -count 1 -timeout 0 -v -run '^TestFaults$$' ./tests
+		go test -count 1 -timeout 0 -v -run '^Test(Running)?Faults$$' ./tests
 
 fuzz: go ## Fuzzes every decoder for FUZZTIME=10s
 	@tools/fuzz.sh $(FUZZTIME)

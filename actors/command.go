@@ -326,3 +326,23 @@ func firstRow(e *entity) row {
 func longrunsOwn(entityType string) bool {
 	return strings.HasPrefix(entityType, catalog.Reserved+".")
 }
+
+// Claim makes this process an owner of a command's stream, whoever else is one:
+// who drives a command is nearly the only one that writes its stream, and calls
+// through the sidecar would take longer than the steps. The fence is what keeps
+// two owners apart; an owner by placement that others reach meanwhile costs one
+// reopening for each time that both write. Without the short way it does nothing.
+func (s *System) Claim(id string) {
+	if !s.shortWay {
+		return
+	}
+	key := commandStream(id)
+	s.host.release(s.host.acquire(key, s.catalog.Entities[key.Type], true))
+}
+
+// Unclaim drops a command that has ended from memory.
+func (s *System) Unclaim(id string) {
+	if s.shortWay {
+		s.host.deactivate(commandStream(id))
+	}
+}

@@ -126,8 +126,8 @@ func (g *groups) keep(f *folded) {
 	g.held[f.id] = f
 	g.bytes += f.bytes
 	for len(g.held) > g.most || g.bytes > g.mostBytes {
-		for _, any := range g.held { // in no order
-			g.drop(any)
+		for _, one := range g.held { // in no order
+			g.drop(one)
 			break
 		}
 	}

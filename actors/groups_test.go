@@ -369,7 +369,7 @@ func TestEntitiesThatCannotBeJudged(t *testing.T) {
 	}
 
 	var before []string
-	for shard := 0; shard < actors.Shards; shard++ {
+	for shard := range actors.Shards {
 		ends := false
 		require.NoError(t, s.ShardMembers(t.Context(), fullish.With(above{-1}).Catalog(), time.Time{}, shard, 0, func(p actors.MemberPage) error {
 			for _, m := range p.Members {

@@ -81,8 +81,7 @@ func (s *System) lookOnce(ctx context.Context, e *entity, look *catalog.Look, c 
 		return State{}, err
 	}
 	defer e.unlock()
-	var missing *catalog.Fault
-	if err := s.fresh(ctx, e, look.Needs, true); err != nil && !(errors.As(err, &missing) && missing.Code == catalog.NotFound) {
+	if err := s.fresh(ctx, e, look.Needs, true); err != nil && !isNotFound(err) {
 		return State{}, err
 	}
 	if e.unknown != "" {

@@ -64,7 +64,8 @@ func (s *Sidecar) publishBulk(ctx context.Context, pubsub, topic string, message
 			EntryId: strconv.Itoa(i), Event: m.Data, ContentType: m.contentType(), Metadata: m.metadata(),
 		}
 	}
-	answer, err := s.api.BulkPublishEventAlpha1(ctx, &pb.BulkPublishRequest{PubsubName: pubsub, Topic: topic, Entries: entries})
+	answer, err := s.api.BulkPublishEventAlpha1( //nolint:staticcheck // the new name is unknown to older sidecars
+		ctx, &pb.BulkPublishRequest{PubsubName: pubsub, Topic: topic, Entries: entries})
 	if err != nil {
 		return err
 	}

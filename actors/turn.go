@@ -240,11 +240,9 @@ func (s *System) decide(ctx context.Context, e *entity, calls []*call) (t *turn,
 			continue
 		}
 		if k.Settle {
-			if f := k.early(now); f != nil { // it would be stamped before its cause, and not be found
-				k.refuse(f)
-				continue
+			if k.fault = t.ahead(k); k.fault == nil {
+				s.settle(e, t, k)
 			}
-			s.settle(e, t, k)
 			t.decided = append(t.decided, k)
 			continue
 		}
@@ -287,16 +285,24 @@ func (t *turn) holds(commandID string) bool {
 	return false
 }
 
+// ahead refuses a command whose cause is too far ahead of this clock: its commit
+// would be older than its cause, and whoever looks back to that would miss it.
+func (t *turn) ahead(k *call) *catalog.Fault {
+	if k.CauseAt.Sub(t.now) <= maxSkew {
+		return nil
+	}
+	return catalog.Faultf(catalog.Unavailable, "the cause's time %s is ahead of this clock", k.CauseAt.Format(time.RFC3339))
+}
+
 // ask checks the preconditions and runs the decision.
 func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fault) {
 	d := k.decision
 	k.missing = nil
-	if f := k.early(t.now); f != nil {
-		return catalog.Outcome{}, f
-	}
 	switch {
 	case e.unknown != "":
 		return catalog.Outcome{}, catalog.Faultf(catalog.Unavailable, "%s holds an event of a newer release: %s", e.id, e.unknown)
+	case t.ahead(k) != nil:
+		return catalog.Outcome{}, t.ahead(k)
 	case k.Expected != nil && *k.Expected != t.last:
 		return catalog.Outcome{}, catalog.Faultf(catalog.Conflict, "%s is at sequence %d, not %d", e.id, t.last, *k.Expected)
 	case d.MustBeNew && t.last > 0:
@@ -327,14 +333,6 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 	}
 	s.log.Error("a decision failed", "command", k.Name, "id", k.ID, "stream", e.id, "error", err)
 	return out, catalog.Faultf(catalog.Internal, "the decision of %s failed", k.Name)
-}
-
-// early refuses a call whose cause is too far ahead of the clock.
-func (k *call) early(now time.Time) *catalog.Fault {
-	if k.CauseAt.Sub(now) <= maxSkew {
-		return nil
-	}
-	return catalog.Faultf(catalog.Unavailable, "the cause's time %s is ahead of this clock", k.CauseAt.Format(time.RFC3339))
 }
 
 type none struct{}

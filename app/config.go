@@ -29,6 +29,7 @@ type Config struct {
 	Messages      int           // handled at the same time
 	Engine        string        // of workflows: engineDapr or engineEmbedded
 	EmbeddedStore string        // of the embedded engine: a SQLite file, or the URL of a PostgreSQL database
+	SweepAfter    time.Duration // how long a command that has something to do may rest
 	MaxOpen       int           // entities kept in memory
 	Limits        Limits        // of the API
 	ShutdownGrace time.Duration // how long requests in flight may take to end
@@ -86,8 +87,15 @@ func settings() []setting {
 			c.Engine = v
 			return oneOf(v, engineDapr, engineEmbedded)
 		}},
-		{"LONGRUN_EMBEDDED_STORE", "workflows.db", "of the embedded engine: a SQLite file for this process alone, or the postgres:// URL of a database for all replicas", func(c *Config, v string) error {
+		{"LONGRUN_EMBEDDED_STORE", ".data/workflows.db", "of the embedded engine: a SQLite file for this process alone, or the postgres:// URL of a database for all replicas", func(c *Config, v string) error {
 			c.EmbeddedStore = v
+			return nil
+		}},
+		{"LONGRUN_SWEEP_AFTER", "45s", "how long nothing may happen to a command that has something to do, before it is driven on", func(c *Config, v string) (err error) {
+			c.SweepAfter, err = time.ParseDuration(v)
+			if err != nil || c.SweepAfter < time.Second {
+				return errors.New("expected a duration of at least 1s, such as 45s")
+			}
 			return nil
 		}},
 		{"LONGRUN_MAX_OPEN", "20000", "entities kept in memory; the least recently used are let go", func(c *Config, v string) error {

@@ -17,7 +17,7 @@ func TestConfigByDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		HTTPAddr: "127.0.0.1:8080", CallbackAddr: "127.0.0.1:8081", ActorHosting: "auto", ShortWay: true, StateStore: "statestore", MaxOpen: 20_000,
-		PubSub: "pubsub", Messages: 256, Engine: "dapr", EmbeddedStore: "workflows.db",
+		PubSub: "pubsub", Messages: 256, Engine: "dapr", EmbeddedStore: ".data/workflows.db", SweepAfter: 45 * time.Second,
 		Limits: Limits{Requests: 1024, Streams: 128, Window: 4096}, ShutdownGrace: 20 * time.Second, LogFormat: "auto", LogLevel: slog.LevelInfo,
 	}, c)
 	require.Equal(t, c.Limits, Limits{}.withDefaults(), "the defaults are the same everywhere")
@@ -27,7 +27,7 @@ func TestConfigThatIsWrong(t *testing.T) {
 	wrong := map[string]string{
 		"LONGRUN_HTTP_ADDR": "8080", "LONGRUN_CALLBACK_ADDR": "0.0.0.0:8081", "LONGRUN_ACTOR_HOSTING": "grpc", "LONGRUN_SHORT_WAY": "yes",
 		"LONGRUN_MAX_REQUESTS": "0", "LONGRUN_MAX_STREAMS": "many", "LONGRUN_BULK_WINDOW": "-1", "LONGRUN_SHUTDOWN_GRACE": "20",
-		"LONGRUN_MAX_MESSAGES": "0", "LONGRUN_WORKFLOW_ENGINE": "temporal", "LONGRUN_LOG_FORMAT": "xml", "LONGRUN_LOG_LEVEL": "loud",
+		"LONGRUN_MAX_MESSAGES": "0", "LONGRUN_SWEEP_AFTER": "0s", "LONGRUN_WORKFLOW_ENGINE": "temporal", "LONGRUN_LOG_FORMAT": "xml", "LONGRUN_LOG_LEVEL": "loud",
 	}
 	_, err := ConfigFrom(func(name string) string { return wrong[name] })
 	for name, value := range wrong {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -60,8 +62,15 @@ func connect(cfg Config, server *Server, domains []*catalog.Domain, metrics prom
 			return nil, nil, err
 		}
 		up.add(unhost)
-		commands := workflows.New(system, engine, workflows.Config{Log: log})
-		up.add(commands.Close)
+		commands := workflows.New(system, engine, workflows.Config{Log: log, SweepIdle: cfg.SweepAfter, SweepEvery: min(cfg.SweepAfter/2, 20*time.Second)})
+		up.add(func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, stopTimeout/2) // the rest is for the actors
+			defer cancel()
+			if err := commands.Close(ctx); err != nil {
+				log.Warn("workflows were interrupted: they go on where work is done next", "error", err)
+			}
+			return nil
+		})
 		if router != nil {
 			up.add(func(context.Context) error { router.Stop(); return nil })
 		}
@@ -109,6 +118,9 @@ func newEngine(ctx context.Context, cfg Config, sidecar *actors.Sidecar, log *sl
 		embedded.Postgres = cfg.EmbeddedStore
 	} else {
 		embedded.SQLite = cfg.EmbeddedStore
+		if err := os.MkdirAll(filepath.Dir(cfg.EmbeddedStore), 0o700); err != nil {
+			return nil, err
+		}
 	}
 	engine, err := workflows.NewEmbeddedEngine(ctx, embedded)
 	if err != nil {

@@ -104,18 +104,10 @@ func newAPI(t testing.TB, change func(*Options)) *api {
 	system, err := actors.New([]*catalog.Domain{domain.Catalog()}, stream.NewMemory(), nil, actors.Config{})
 	require.NoError(t, err)
 	require.NoError(t, system.Begin(t.Context()))
-	a := newAPIOver(t, domain, alone{system, nil}, change)
+	a := newAPIOver(t, domain, Whole{System: system}, change)
 	t.Cleanup(system.Close)
 	return a
 }
-
-// alone is a system in this process, and what runs commands on, if anything does.
-type alone struct {
-	*actors.System
-	runner Runner
-}
-
-func (a alone) RunsOn() Runner { return a.runner }
 
 func newAPIOver(t testing.TB, domain es.Domain, r Runtime, change func(*Options)) *api {
 	t.Helper()

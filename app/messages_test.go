@@ -207,14 +207,15 @@ func TestMessagesThatAreDead(t *testing.T) {
 			require.Equal(t, test.code, l.Problem.Code, l.Problem.Detail)
 			require.NotContains(t, l.Problem.Detail, "secret")
 			require.Equal(t, test.fields, fieldsOf(l.Problem))
-			if len(test.data) > maxLetter {
+			switch {
+			case len(test.data) > maxLetter:
 				require.Equal(t, len(test.data), l.Bytes)
 				require.Equal(t, test.data[:cutLetter], l.Message)
-			} else if json.Valid([]byte(test.data)) && name != "a name twice" {
+			case json.Valid([]byte(test.data)) && name != "a name twice":
 				message, err := json.Marshal(l.Message)
 				require.NoError(t, err)
 				require.JSONEq(t, test.data, string(message))
-			} else {
+			default:
 				require.Equal(t, test.data, l.Message)
 			}
 			if test.stream == "" {

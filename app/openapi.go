@@ -89,12 +89,14 @@ func (d *document) addCommand(post *operation, c *catalog.Command, p *params) {
 	out.Summary, out.Description = c.Name, c.Doc
 	out.Parameters = slices.DeleteFunc(out.Parameters, func(p *huma.Param) bool { return p.In == "query" && !inURL(c, p.Name) })
 	out.RequestBody = d.body(p)
+	progress := d.schema(flow.Progress{})
+	d.neverNull(progress, map[*huma.Schema]bool{})
+	ended := d.withResult(progress, c)
 	if c.Direct() != nil {
-		d.answer(out, d.withResult(d.schema(actors.Answer{}), c))
+		d.answer(out, &huma.Schema{OneOf: []*huma.Schema{d.withResult(d.schema(actors.Answer{}), c), ended}})
+		out.Responses["200"].Description = "OK; with " + optStartAt + ", its progress, if it has ended within the time that was to be waited"
 	} else {
-		progress := d.schema(flow.Progress{})
-		d.neverNull(progress, map[*huma.Schema]bool{})
-		d.answer(out, d.withResult(progress, c))
+		d.answer(out, ended)
 		out.Responses["200"].Description = "the command has ended within the time that was to be waited"
 	}
 	d.accepted(out)

@@ -201,3 +201,47 @@ func exampleCalls(a *api) []string {
 	}
 	return calls
 }
+
+// A direct command answers at once, or with its progress if it was to start
+// later: the document knows both, and tells them apart.
+func TestOpenAPIOfDirectCommands(t *testing.T) {
+	a := newRunsAPI(t)
+	type shape struct {
+		Required   []string
+		Properties map[string]any
+	}
+	var d struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct {
+				Content map[string]struct{ Schema struct{ OneOf []shape } }
+			}
+		}
+	}
+	a.get("/openapi.json").decode(t, &d)
+	shapes := d.Paths["/commands/runs.add"]["post"].Responses["200"].Content["application/json"].Schema.OneOf
+	require.Len(t, shapes, 2)
+	const body = `{"counter":"a","by":1}`
+	for i, got := range []answer{
+		a.post("/commands/runs.add", body),
+		a.post("/commands/runs.add?startAt=2001-01-01T00:00:00Z&wait=30s", body),
+	} {
+		require.Equal(t, 200, got.status, got.body)
+		var fields map[string]any
+		got.decode(t, &fields)
+		fits := func(s shape) bool {
+			for _, name := range s.Required {
+				if fields[name] == nil {
+					return false
+				}
+			}
+			for name := range fields {
+				if s.Properties[name] == nil {
+					return false
+				}
+			}
+			return true
+		}
+		require.True(t, fits(shapes[i]), got.body)
+		require.False(t, fits(shapes[1-i]), got.body)
+	}
+}

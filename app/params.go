@@ -40,7 +40,8 @@ func commandParams(r huma.Registry, c *catalog.Command) (*params, error) {
 		return nil, err
 	}
 	p.valid, p.key = c.Check, key
-	return p, p.mustBeObject(c.Params)
+	err = p.mustBeObject(c.Params)
+	return p, err
 }
 
 // classifierParams makes the params of a classifier.
@@ -49,7 +50,8 @@ func classifierParams(r huma.Registry, c *catalog.Classifier) (*params, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p, p.mustBeObject(c.Params)
+	err = p.mustBeObject(c.Params)
+	return p, err
 }
 
 // payloadParams makes the params of a signal.

@@ -92,7 +92,7 @@ func newRunsAPI(t *testing.T) *api {
 		defer cancel()
 		require.NoError(t, commands.Close(ctx))
 	})
-	return newAPIOver(t, domain, alone{system, commands}, nil)
+	return newAPIOver(t, domain, Whole{system, commands}, nil)
 }
 
 // ended waits for the end of a command.
@@ -346,6 +346,11 @@ func TestStartLater(t *testing.T) {
 	require.Equal(t, 200, now.status, now.body)
 	require.Contains(t, now.body, `"status":"completed"`)
 	require.Equal(t, "1", a.count("a"))
+
+	require.Equal(t, catalog.Conflict, a.post("/commands/runs.add", body, "Idempotency-Key", "later").problem(t).Code, "it was to start later")
+	require.Equal(t, 200, a.post("/commands/runs.add", body, "Idempotency-Key", "at once").status)
+	require.Equal(t, catalog.Conflict, a.post("/commands/runs.add?startAt=2999-01-01T00:00:00Z", body, "Idempotency-Key", "at once").problem(t).Code)
+	require.Equal(t, "2", a.count("a"))
 }
 
 func TestOptionsThatAreWrong(t *testing.T) {

@@ -22,6 +22,7 @@ type lab struct {
 	state   *actors.StateStore
 	current *hosting
 	mode    mode // of current
+	night   *night
 	stops   []func() error
 }
 

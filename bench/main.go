@@ -2,8 +2,9 @@
 // Dapr, side by side in one run: one process generates the load and hosts both,
 // on one sidecar and the same components. `make bench` runs it.
 //
-// Ours enters where the HTTP layer does (actors.System), the baseline at the
-// actor invocation. Only successes count; failures are shown.
+// Ours enters where the HTTP layer does (actors.System, workflows.Commands), the
+// baseline at the actor invocation, or as a bare Dapr workflow on the same worker.
+// Only successes count; failures are shown. Some rows run the bank as users do.
 //
 // It prints a table and writes bench.json, a list of
 //

@@ -31,7 +31,7 @@ func openMemory(ctx context.Context, l *lab) (measured, error) {
 			return fmt.Errorf("only %.0f entities are open", open)
 		}
 		debug.FreeOSMemory()
-		bytes, err := resident()
+		bytes, err := resident("self")
 		m.value = float64(bytes) / (1 << 20)
 		return err
 	})
@@ -123,15 +123,17 @@ func entitiesOpen(registry *prometheus.Registry) (float64, error) {
 	return 0, errors.New("no metric says how many entities are open")
 }
 
-// resident is the memory of this process that is in RAM, in bytes.
-func resident() (int, error) {
-	data, err := os.ReadFile("/proc/self/statm")
+// resident is the memory of a process that is in RAM, in bytes. The process is
+// its id, or "self".
+func resident(process string) (int, error) {
+	name := "/proc/" + process + "/statm"
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return 0, err
 	}
 	fields := bytes.Fields(data)
 	if len(fields) < 2 {
-		return 0, fmt.Errorf("/proc/self/statm is %q", data)
+		return 0, fmt.Errorf("%s is %q", name, data)
 	}
 	pages, err := strconv.Atoi(string(fields[1]))
 	return pages * os.Getpagesize(), err

@@ -39,4 +39,8 @@ var rows = []row{
 	// The bank as users run it.
 	{"core.start", "s", lower, nil, startTime},
 	{"core.import", "s", lower, goals{"sqlite": 20}, importYear},
+	{"commands.batch.direct.100k", "s", lower, onAll(13), hundredThousand},
+	{"commands.batch.direct.100k.trend", "ms/item", lower, onAll(1.25), trend},
+	{"commands.batch.direct.100k.memory", "MiB", lower, onAll(300), nightMemory},
+	{"commands.progress", "ms", lower, onAll(20), progressTime},
 }

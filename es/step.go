@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
@@ -233,7 +234,7 @@ func (s *ActStep[P, R]) Retry(r Retry) *ActStep[P, R] {
 	return s
 }
 
-// Timeout bounds one try; it is a minute without.
+// Timeout bounds one try, of the undoing too; it is a minute without.
 func (s *ActStep[P, R]) Timeout(d time.Duration) *ActStep[P, R] {
 	s.s.Timeout = d
 	return s
@@ -337,7 +338,7 @@ func Choose[P any](name string, pick func(Call[P]) string, ways ...Way[P]) *Choo
 func (s *ChooseStep[P]) addSteps(to *[]*catalog.Step, in []catalog.Branch) {
 	s.step.addSteps(to, in)
 	for i, way := range s.ways {
-		branch := append(in[:len(in):len(in)], catalog.Branch{Choice: s.s.Name, Way: s.s.Choose.Ways[i]})
+		branch := slices.Concat(in, []catalog.Branch{{Choice: s.s.Name, Way: s.s.Choose.Ways[i]}})
 		for _, inner := range way {
 			inner.addSteps(to, branch)
 		}

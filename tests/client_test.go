@@ -33,7 +33,13 @@ type bank struct {
 // startBank starts a bank that lives as long as the test.
 func startBank(t *testing.T, o servers.StackOptions) *bank {
 	t.Helper()
-	path, err := buildBank()
+	return startApp(t, buildBank, o)
+}
+
+// startApp is startBank for an application that has more than a bank.
+func startApp(t *testing.T, build func() (string, error), o servers.StackOptions) *bank {
+	t.Helper()
+	path, err := build()
 	require.NoError(t, err)
 	o.App = []string{path}
 	stack := servers.ForTest[*servers.Stack](t)(servers.StartStack(o))

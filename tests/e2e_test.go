@@ -15,14 +15,14 @@ type way struct {
 
 // ways differ in nothing that users see.
 var ways = []way{
-	{"event stream", fixed(servers.StackOptions{}), showsShortCalls},
+	{"event stream", fixed(servers.StackOptions{}), both(showsShortCalls, showsAgreement)},
 	{"HTTP callbacks", fixed(servers.StackOptions{
 		Args: []string{"--app-protocol-http"}, Env: []string{"LONGRUN_ACTOR_HOSTING=http"},
 	}), showsShortCalls},
 	{"no short way", fixed(servers.StackOptions{Env: []string{"LONGRUN_SHORT_WAY=off"}}), showsNoShortCalls},
-	{"three replicas", fixed(servers.StackOptions{Replicas: 3}), showsEveryReplicaAtWork},
+	{"three replicas", fixed(servers.StackOptions{Replicas: 3}), both(showsEveryReplicaAtWork, showsAgreement)},
 	{"embedded engine", fixed(servers.StackOptions{Env: []string{"LONGRUN_WORKFLOW_ENGINE=embedded"}}), showsShortCalls},
-	{"PostgreSQL", onPostgres, showsShortCalls},
+	{"PostgreSQL", onPostgres, both(showsShortCalls, showsAgreement)},
 	{"Redis", onRedis, showsShortCalls},
 }
 
@@ -76,6 +76,10 @@ func onRedis(t *testing.T) servers.StackOptions {
 	t.Helper()
 	server := servers.ForTest[*servers.Redis](t)(servers.StartRedis())
 	return servers.StackOptions{Components: "redis-env", Env: []string{"LONGRUN_REDIS=" + server.Addr}}
+}
+
+func both(this, that func(*testing.T, *bank)) func(*testing.T, *bank) {
+	return func(t *testing.T, b *bank) { this(t, b); that(t, b) }
 }
 
 func showsShortCalls(t *testing.T, b *bank) {

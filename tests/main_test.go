@@ -19,16 +19,20 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	buildBank = sync.OnceValues(func() (string, error) {
-		path := filepath.Join(dir, "bank")
-		out, err := exec.Command("go", "build", "-o", path, "../app/cmd/bank").CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("go build bank: %w\n%s", err, out)
-		}
-		return path, nil
-	})
+	build := func(name, source string) func() (string, error) {
+		return sync.OnceValues(func() (string, error) {
+			path := filepath.Join(dir, name)
+			out, err := exec.Command("go", "build", "-o", path, source).CombinedOutput()
+			if err != nil {
+				return "", fmt.Errorf("go build %s: %w\n%s", name, err, out)
+			}
+			return path, nil
+		})
+	}
+	buildBank, buildDepot = build("bank", "../app/cmd/bank"), build("depot", "./depot")
 	return m.Run()
 }
 
-// buildBank builds the sample application, once, and returns where it is.
-var buildBank func() (string, error)
+// buildBank builds the sample application, once, and returns where it is;
+// buildDepot the one in depot.
+var buildBank, buildDepot func() (string, error)

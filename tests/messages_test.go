@@ -149,7 +149,7 @@ func (m *mail) arriveAsPublished(t *testing.T) {
 	} {
 		m.post(t, "shapes", c.query, c.contentType, c.body)
 		got := <-arrived
-		require.True(t, c.data == string(got.Data), "%s: %.100q", name, got.Data)
+		require.Equal(t, c.data, string(got.Data), name)
 		require.Equal(t, m.topic("shapes"), got.Topic, name)
 		for _, field := range [][2]string{
 			{c.want.ID, got.ID},
@@ -265,7 +265,7 @@ func (m *mail) areHandledOnceAcrossAStop(t *testing.T) {
 	})
 	eventually(t, "the rest is handled", func() bool { return before+second.count() >= n })
 	require.Equal(t, before, first.count(), "nothing is handled after a stop")
-	require.Equal(t, n, len(union(first, second)), "each once")
+	require.Len(t, union(first, second), n, "each once")
 }
 
 // comeAgainWhenLeft stops a reader whose handlers do not end in time: what they

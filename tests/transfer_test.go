@@ -218,7 +218,7 @@ func readsEarlierTransfer(t *testing.T, b *bank) {
 			name += " " + step
 		}
 		p := b.progress(t, transfer, command, asOf(e.Context.At))
-		require.Equal(t, statuses[name], []string{p.Status, p.Steps[0].Status, p.Steps[1].Status}, name)
+		require.Equal(t, []string{p.Status, p.Steps[0].Status, p.Steps[1].Status}, statuses[name], name)
 		require.Equal(t, name == "compensated", p.EndedAt != nil, name)
 		if i+1 < len(events) {
 			between := e.Context.At.Add(events[i+1].Context.At.Sub(e.Context.At) / 2).Truncate(time.Microsecond)

@@ -62,9 +62,9 @@ func (c *Commands) plan(ctx context.Context, in planInput) (plan, error) {
 		return p, nil
 	case st.Batch == nil || !st.Batch.Sealed:
 		p.Again = true
-		if st.Batch != nil && st.Batch.Round > 1 { // who closed it at the end of the last round may have been late
+		if st.Batch != nil && st.Batch.Round > 1 { // who saw the last round end may have closed it since
 			if err := c.system.OpenCommand(ctx, in.ID); err != nil {
-				return plan{}, err
+				return p, err
 			}
 		}
 		return p, c.resolve(ctx, def, st)
@@ -107,8 +107,12 @@ func (c *Commands) resolve(ctx context.Context, def *catalog.Command, st *flow.S
 			return err
 		}
 		// The moment is the stream's, of a commit that is there: what is committed
-		// from now on is later.
-		if st, err = c.instruct(ctx, st, actors.OpFixGroup, flow.GroupFixed{Group: recorded, AsOf: st.At, Sources: actors.Shards}); err != nil {
+		// from now on is later. A batch that was to start later starts at its time.
+		asOf := st.At
+		if start := st.Options.StartAt; start != nil && start.After(asOf) {
+			asOf = *start
+		}
+		if st, err = c.instruct(ctx, st, actors.OpFixGroup, flow.GroupFixed{Group: recorded, AsOf: asOf, Sources: actors.Shards}); err != nil {
 			return err
 		}
 	}
@@ -154,7 +158,8 @@ func (c *Commands) resolveGroup(ctx context.Context, def *catalog.Command, st *f
 		}
 		members, failed := found.Members, found.Failed
 		for len(members) > 0 || len(failed) > 0 {
-			m, place := flow.Member{}, uint64(0)
+			var m flow.Member
+			var place uint64
 			if len(failed) == 0 || len(members) > 0 && members[0].Place < failed[0].Place {
 				m, place = flow.Member{Key: members[0].Key, Sequence: members[0].Sequence}, members[0].Place
 				members = members[1:]
@@ -342,7 +347,8 @@ func (c *Commands) members(ctx context.Context, id string, sequence uint64) (m f
 	if len(events) != 1 || events[0].Event.Name != flow.EventMembers {
 		return m, at, catalog.Faultf(catalog.Internal, "event %d of batch %q is no chunk", sequence, id)
 	}
-	return m, events[0].At, json.Unmarshal(events[0].Event.Data, &m)
+	err = json.Unmarshal(events[0].Event.Data, &m)
+	return m, events[0].At, err
 }
 
 // instruct has the batch's stream decide.

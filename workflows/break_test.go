@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -154,6 +155,30 @@ func TestABatchWithAnyRate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, flow.StatusCompleted, l.within(2*time.Minute, "lab.fill-all", id, hasEnded).Status)
 	}
+}
+
+// Items of many steps begin no faster than they may, from one chunk to the next.
+func TestItemsOfManyStepsKeepToTheRate(t *testing.T) {
+	const rate, n = 20, 20
+	l := newWildLab(t, workflows.Config{})
+	var pots []string
+	for i := range n {
+		pots = append(pots, fmt.Sprint(i))
+		l.fill(pots[i], 1)
+	}
+	_, err := l.commands.Start(t.Context(), workflows.Start{
+		Command: "lab.quick-all", ID: "b", Params: encoded(t, all{5}), Options: flow.Options{RatePerSecond: rate},
+	})
+	require.NoError(t, err)
+	require.Equal(t, flow.StatusCompleted, l.within(20*time.Second, "lab.quick-all", "b", hasEnded).Status)
+	var begun []time.Time
+	for _, p := range pots {
+		events, _, err := l.system.Events(t.Context(), stream.ID{Type: flow.CommandType, Key: "b/" + p}, 1, 1)
+		require.NoError(t, err)
+		begun = append(begun, events[0].At)
+	}
+	slices.SortFunc(begun, time.Time.Compare)
+	require.GreaterOrEqual(t, begun[n-1].Sub(begun[0]), (n-1)*time.Second/rate*3/4)
 }
 
 func TestAnIDThatAnItemWouldHaveIsTaken(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ type System interface {
 	Look(ctx context.Context, c actors.Command) (actors.State, error)
 	Instruct(ctx context.Context, i actors.Instruction) (*flow.State, error)
 	CommandState(ctx context.Context, id string) (*flow.State, error)
+	Claim(id string)
+	Unclaim(id string)
 	Events(ctx context.Context, id stream.ID, from uint64, limit int) ([]stream.Recorded, uint64, error)
 	Members(ctx context.Context, g *catalog.Group, asOf time.Time, from map[int]uint64, use func(actors.MemberPage) error) error
 	OpenCommand(ctx context.Context, id string) error
@@ -41,6 +44,7 @@ type Config struct {
 	SweepIdle  time.Duration // how long nothing may happen to a command that has something to do; 45 s
 	Chunk      int           // items of a chunk of direct items; 500. A tenth of it for items with many steps
 	Window     int           // chunks of one batch at the same time; 4
+	ItemPause  time.Duration // before an item that cannot be reached is tried again, longer each time; 1 s
 }
 
 // Commands runs commands that run on: with many steps, over groups, at a later
@@ -79,6 +83,9 @@ func New(system System, engine Engine, cfg Config) *Commands {
 	}
 	if cfg.Window == 0 {
 		cfg.Window = 4
+	}
+	if cfg.ItemPause == 0 {
+		cfg.ItemPause = time.Second
 	}
 	return &Commands{system: system, engine: engine, log: cfg.Log, now: cfg.Now, cfg: cfg}
 }
@@ -129,6 +136,9 @@ type Start struct {
 // same id again gets the progress as it is; with other parameters or options it
 // is a conflict.
 func (c *Commands) Start(ctx context.Context, s Start) (flow.Progress, error) {
+	if def := c.system.Catalog().Commands[s.Command]; def != nil && def.Batch == nil {
+		c.system.Claim(s.ID)
+	}
 	// Before it is there: a crash between the two leaves nothing that nobody drives.
 	if err := c.system.OpenCommand(ctx, s.ID); err != nil {
 		return flow.Progress{}, err
@@ -144,7 +154,7 @@ func (c *Commands) Start(ctx context.Context, s Start) (flow.Progress, error) {
 		c.system.CloseCommand(s.ID)
 		return st.Progress, nil
 	}
-	if err := c.schedule(ctx, st, instanceOf(s.ID)); err != nil {
+	if err := c.schedule(ctx, st, instanceFor(st)); err != nil {
 		c.log.Warn("a command was not handed to the workflow engine: the sweeper will", "command", s.Command, "id", s.ID, "error", err)
 	}
 	return st.Progress, nil
@@ -232,10 +242,7 @@ func (c *Commands) is(ctx context.Context, command, id string) error {
 // wake has the instance that drives a command look at its stream. One that is
 // not there any more is started anew.
 func (c *Commands) wake(ctx context.Context, st *flow.State) error {
-	instance := instanceOf(st.Progress.ID)
-	if st.Parent != nil {
-		instance = handedOver(st.Progress.ID)
-	}
+	instance := instanceFor(st)
 	err := c.engine.Raise(ctx, instance, eventWake)
 	if errors.Is(err, ErrNotFound) && !st.Progress.Ended() {
 		return c.schedule(ctx, st, instance)
@@ -291,6 +298,19 @@ func instanceOf(id string) string {
 	}
 	sum := sha256.Sum256([]byte(id))
 	return "~" + hex.EncodeToString(sum[:])
+}
+
+// instanceFor is the instance that drives a command now. A round that repeats
+// another has one of its own: the last round's may be about to end, and then does
+// not see what it is sent.
+func instanceFor(st *flow.State) string {
+	switch {
+	case st.Parent != nil:
+		return handedOver(st.Progress.ID)
+	case st.Batch != nil && st.Batch.Round > 1:
+		return fmt.Sprintf("%s~r%d", instanceOf(st.Progress.ID), st.Batch.Round)
+	}
+	return instanceOf(st.Progress.ID)
 }
 
 // handedOver is the instance that drives an item that its chunk did not wait for.

@@ -42,6 +42,7 @@ type driven struct {
 // up. It may run more than once, and twice at the same time: the stream takes
 // the first report on each try and drops the others.
 func (c *Commands) drive(ctx context.Context, id string) (driven, *flow.State, error) {
+	c.system.Claim(id)
 	st, err := c.system.CommandState(ctx, id)
 	if err != nil {
 		return driven{}, nil, err
@@ -62,6 +63,7 @@ func (c *Commands) driveOn(ctx context.Context, st *flow.State) (driven, *flow.S
 		in := actors.Instruction{ID: id, Context: contextOf(st), CauseAt: st.At}
 		switch action.Do {
 		case flow.DoEnd:
+			c.system.Unclaim(id)
 			d.Ended = true
 			return d, st, nil
 		case flow.DoBatch:

@@ -41,7 +41,8 @@ func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
 		options := sqlite.NewSqliteOptions(source)
 		options.WorkflowLockTimeout, options.ActivityLockTimeout = cfg.LockTimeout, cfg.LockTimeout
 		s := &store{Backend: sqlite.NewSqliteBackend(options, log), close: func() {}}
-		return s, s.create(ctx)
+		err = s.create(ctx)
+		return s, err
 	default:
 		if cfg.LockTimeout == 0 {
 			cfg.LockTimeout = 5 * time.Minute
@@ -51,7 +52,8 @@ func openStore(ctx context.Context, cfg EmbeddedConfig) (*store, error) {
 			return nil, err
 		}
 		s := &store{Backend: db, close: db.tasks.Close}
-		return s, s.create(ctx)
+		err = s.create(ctx)
+		return s, err
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/longrun-dev/longrun/actors"
@@ -67,6 +69,15 @@ func (c *Commands) openChunk(ctx context.Context, in chunkInput) (*chunk, *flow.
 	return open, st, nil
 }
 
+// pace is how many items are run at the same time, and the gap between them.
+func (ch *chunk) pace(st *flow.State) (size int, gap time.Duration) {
+	if rate := st.Options.RatePerSecond; rate > 0 {
+		gap = max(1, time.Duration(float64(time.Second)/rate))
+		return max(1, int(min(rateSlice/gap, time.Duration(len(ch.open))))), gap
+	}
+	return max(1, len(ch.open)), 0
+}
+
 // runItems runs the direct items of a chunk, many at a time, and records what
 // became of them. It comes back with Again when time is up.
 func (c *Commands) runItems(ctx context.Context, in chunkInput) (driven, error) {
@@ -74,11 +85,7 @@ func (c *Commands) runItems(ctx context.Context, in chunkInput) (driven, error) 
 	if err != nil || ch == nil {
 		return driven{}, err
 	}
-	size, gap := len(ch.open), time.Duration(0)
-	if rate := st.Options.RatePerSecond; rate > 0 {
-		gap = max(1, time.Duration(float64(time.Second)/rate))
-		size = max(1, int(min(rateSlice/gap, time.Duration(size))))
-	}
+	size, gap := ch.pace(st)
 	until := c.now().Add(chunkTime)
 	for len(ch.open) > 0 {
 		slice := ch.open[:min(size, len(ch.open))]
@@ -121,14 +128,16 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 		open[i] = i
 	}
 	for attempt := 1; len(open) > 0; attempt++ {
-		done := make(chan answered, len(open))
+		done, begun := make(chan answered, len(open)), 0
 		for _, i := range open {
 			outcomes[i].Attempts = attempt
 			command, err := ch.command(slice[i].Member)
-			if err != nil {
-				done <- answered{i: i, err: err}
+			if err != nil { // it would be the same next time
+				record(&outcomes[i], actors.Answer{}, err)
+				outcomes[i].Unknown = false // nothing was begun
 				continue
 			}
+			begun++
 			command.Settle = attempt > itemAttempts && !command.Dry
 			c.system.Start(ctx, command, func(a actors.Answer, err error) { done <- answered{i, a, err} })
 			if gap > 0 && attempt == 1 {
@@ -138,7 +147,7 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 			}
 		}
 		var again []int
-		for range len(open) {
+		for range begun {
 			a := <-done
 			if !record(&outcomes[a.i], a.answer, a.err) {
 				again = append(again, a.i)
@@ -147,17 +156,22 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 		if open = again; len(open) == 0 || attempt > itemAttempts {
 			break
 		}
-		if err := pause(ctx, min(time.Duration(attempt)*time.Second, 5*time.Second)); err != nil {
+		if err := c.pauseItem(ctx, attempt); err != nil {
 			return nil, err
 		}
 	}
 	return outcomes, nil
 }
 
+// pauseItem waits before an item is tried again that could not be reached.
+func (c *Commands) pauseItem(ctx context.Context, attempt int) error {
+	return pause(ctx, time.Duration(min(attempt, itemAttempts))*c.cfg.ItemPause)
+}
+
 // command is what one member gets.
 func (ch *chunk) command(m flow.Member) (actors.Command, error) {
 	if m.Fault != "" {
-		return actors.Command{}, &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: m.Fault}
+		return actors.Command{}, notJudged(m.Fault)
 	}
 	params, err := ch.batch.params(m.Key)
 	if err != nil {
@@ -168,6 +182,12 @@ func (ch *chunk) command(m flow.Member) (actors.Command, error) {
 		Name: item.Name, ID: itemID(ch.in.ID, m), Params: params, Step: item.Direct().Step,
 		Context: contextOf(ch.batch.st), CauseAt: ch.since, Dry: ch.batch.st.Options.DryRun,
 	}, nil
+}
+
+// notJudged is the outcome of an item of which nobody could say whether it is a
+// member.
+func notJudged(why string) *catalog.Fault {
+	return &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: why}
 }
 
 // record says what became of an item; it is false if that is not known yet.
@@ -184,7 +204,11 @@ func record(item *flow.Item, a actors.Answer, err error) bool {
 		item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusRejected, cmp.Or(f.Reason, string(f.Code)), f.Detail, false
 		return true
 	}
-	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(catalog.Unavailable), err.Error(), true
+	code := catalog.Unavailable
+	if f != nil {
+		code = f.Code
+	}
+	item.Status, item.Reason, item.Detail, item.Unknown = flow.StatusFailed, string(code), err.Error(), true
 	return false
 }
 
@@ -224,8 +248,10 @@ type itemInput struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// listItems are the items of a chunk that have no outcome, for a workflow to run
-// as children. A dry run has none: nobody knows what their steps would come to.
+// listItems drives the items of a chunk that have no outcome, many at a time, as
+// far as they go without waiting, and records those that end. The others it lists,
+// for a workflow to run as children. A dry run drives none: nobody knows what
+// their steps would come to.
 func (c *Commands) listItems(ctx context.Context, in chunkInput) ([]itemInput, error) {
 	ch, st, err := c.openChunk(ctx, in)
 	if err != nil || ch == nil {
@@ -239,42 +265,74 @@ func (c *Commands) listItems(ctx context.Context, in chunkInput) ([]itemInput, e
 		_, err := c.recordOutcomes(ctx, st, in, items)
 		return nil, err
 	}
-	items := make([]itemInput, len(ch.open))
-	for i, m := range ch.open {
-		items[i] = itemInput{in, m.index, m.Key, m.Try, m.Fault}
+	var waiting []itemInput
+	size, gap := ch.pace(st)
+	for len(ch.open) > 0 && st.Runs() {
+		slice := ch.open[:min(size, len(ch.open))]
+		ch.open = ch.open[len(slice):]
+		ended, wait, err := c.driveSlice(ctx, ch, slice, gap)
+		if err != nil {
+			return nil, err
+		}
+		waiting = append(waiting, wait...)
+		if st, err = c.system.CommandState(ctx, in.ID); err == nil {
+			st, err = c.recordOutcomes(ctx, st, in, ended)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if st.Progress.Ended() {
+			c.system.CloseCommand(in.ID)
+		}
 	}
-	return items, nil
+	return waiting, nil
 }
 
-// runItem starts an item that is a command of its own, and drives it as far as it
-// goes without waiting. If it has not ended then, an instance of its own goes on
-// with it, and tells the batch when it has.
+// driveSlice drives items at the same time, each begun a gap after the one before,
+// as far as they go without waiting.
+func (c *Commands) driveSlice(ctx context.Context, ch *chunk, slice []openItem, gap time.Duration) (ended []flow.Item, waiting []itemInput, err error) {
+	inputs, came, errs := make([]itemInput, len(slice)), make([]driven, len(slice)), make([]error, len(slice))
+	var group sync.WaitGroup
+	for i, m := range slice {
+		inputs[i] = itemInput{ch.in, m.index, m.Key, m.Try, m.Fault}
+		group.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					c.log.Error("an item panicked", "batch", ch.in.ID, "key", m.Key, "panic", p, "stack", string(debug.Stack()))
+				}
+			}()
+			came[i], _, errs[i] = c.driveItem(ctx, ch.batch, inputs[i])
+		})
+		if gap > 0 { // after the last, too: the next chunk's first comes then
+			if err = pause(ctx, gap); err != nil {
+				break
+			}
+		}
+	}
+	group.Wait()
+	if err := errors.Join(err, errors.Join(errs...)); err != nil {
+		return nil, nil, err
+	}
+	for i := range came {
+		if item := came[i].Item; item != nil {
+			ended = append(ended, *item)
+		} else {
+			waiting = append(waiting, inputs[i])
+		}
+	}
+	return ended, waiting, nil
+}
+
+// runItem drives an item that is a command of its own. If it has not ended then, an
+// instance of its own goes on with it, and tells the batch when it has.
 func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	b, err := c.batch(ctx, in.ID)
 	if err != nil {
 		return driven{}, err
 	}
-	m := flow.Member{Key: in.Key, Try: in.Try, Fault: in.Fault}
-	st, err := c.startItem(ctx, b, in, m)
-	if ctx.Err() != nil {
-		return driven{}, ctx.Err()
-	}
-	if err != nil {
-		item := flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
-		record(&item, actors.Answer{}, err)
-		return driven{Ended: true, Item: &item}, nil
-	}
-	d, on, err := c.driveOn(ctx, st)
-	if err != nil && ctx.Err() != nil {
+	d, st, err := c.driveItem(ctx, b, in)
+	if err != nil || d.Item != nil {
 		return d, err
-	}
-	if err == nil && d.Ended {
-		item := itemOf(on, in.Index) // an earlier round may have begun it, at another place
-		d.Item = &item
-		return d, nil
-	}
-	if err != nil { // the others of its chunk do not wait for it
-		c.log.Warn("an item could not be driven on: an instance of its own will", "batch", in.ID, "item", st.Progress.ID, "error", err)
 	}
 	// From here on the batch does not drive it, and may end before it does.
 	if err := c.system.OpenCommand(ctx, st.Progress.ID); err != nil {
@@ -283,17 +341,43 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
 }
 
-// startItem begins an item, or finds that it has begun. What cannot be reached is
-// tried again a few times, and no longer: the other items of the chunk wait.
-func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput, m flow.Member) (*flow.State, error) {
+// driveItem starts an item, if nobody has, and drives it as far as it goes without
+// waiting. The outcome is there if it has ended.
+func (c *Commands) driveItem(ctx context.Context, b *batchCall, in itemInput) (driven, *flow.State, error) {
+	st, item, err := c.startItem(ctx, b, in)
+	if err != nil || item != nil {
+		return driven{Ended: item != nil, Item: item}, nil, err
+	}
+	d, last, err := c.driveOn(ctx, st)
+	switch {
+	case ctx.Err() != nil:
+		return d, st, ctx.Err()
+	case err != nil:
+		c.log.Warn("an item could not be driven on, its own instance will", "batch", in.ID, "item", st.Progress.ID, "error", err)
+	case d.Ended:
+		ended := itemOf(last, in.Index)
+		d.Item = &ended
+	}
+	return d, st, nil
+}
+
+// startItem begins the command that an item is. One that cannot be begun gets an
+// outcome: the other items do not wait for it.
+func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput) (*flow.State, *flow.Item, error) {
+	m := flow.Member{Key: in.Key, Try: in.Try, Fault: in.Fault}
+	c.system.Claim(itemID(in.ID, m))
+	item := &flow.Item{Index: in.Index, Key: in.Key, Try: in.Try, Attempts: 1}
 	if in.Fault != "" {
-		return nil, &catalog.Fault{Code: catalog.Rejected, Reason: "not-judged", Detail: in.Fault}
+		record(item, actors.Answer{}, notJudged(in.Fault))
+		return nil, item, nil
 	}
 	params, err := b.params(in.Key)
 	if err != nil {
-		return nil, err
+		record(item, actors.Answer{}, err)
+		item.Unknown = false // nothing was begun
+		return nil, item, nil
 	}
-	for attempt := 1; ; attempt++ {
+	for {
 		st, err := c.system.Instruct(ctx, actors.Instruction{
 			ID: itemID(in.ID, m), Op: actors.OpStart, Context: contextOf(b.st), CauseAt: b.st.Progress.CreatedAt,
 			Data: actors.Starting{
@@ -301,13 +385,16 @@ func (c *Commands) startItem(ctx context.Context, b *batchCall, in itemInput, m 
 				Parent: &flow.Parent{Batch: in.ID, Round: in.Round, Chunk: in.Chunk, Index: in.Index, Key: in.Key, Try: in.Try},
 			},
 		})
-		var f *catalog.Fault
-		if err == nil || attempt == itemAttempts || errors.As(err, &f) && f.Code != catalog.Unavailable {
-			return st, err
+		if err == nil || ctx.Err() != nil {
+			return st, nil, err
 		}
-		if err := pause(ctx, time.Duration(attempt)*time.Second); err != nil {
-			return nil, err
+		if record(item, actors.Answer{}, err) || item.Attempts == itemAttempts {
+			return nil, item, nil
 		}
+		if err := c.pauseItem(ctx, item.Attempts); err != nil {
+			return nil, nil, err
+		}
+		item.Attempts++
 	}
 }
 

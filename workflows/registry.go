@@ -29,9 +29,10 @@ const (
 	activityFinish   = "longrun.finish.v1"
 	activityDue      = "longrun.due.v1"
 	eventWake        = "wake"
-	maxTurns         = 40                  // of one instance, before it continues as new with an empty history
-	longestWait      = 30 * 24 * time.Hour // for a signal without a deadline, before it looks again
-	passPause        = time.Minute         // until the first new look at items that go on by themselves; then twice as long
+	maxTurns         = 40                     // of one instance, before it continues as new with an empty history
+	shortestWait     = 200 * time.Millisecond // where the engine's clock says that a time has come, and the stream's does not yet
+	longestWait      = 30 * 24 * time.Hour    // for a signal without a deadline, before it looks again
+	passPause        = time.Minute            // until the first new look at items that go on by themselves; then twice as long
 	longestPass      = 4 * time.Hour
 	manyAttempts     = 1 << 20
 	activityPatience = 30 * time.Second
@@ -115,11 +116,9 @@ func commandV1(ctx *workflow.WorkflowContext) (any, error) {
 func await(ctx *workflow.WorkflowContext, until *time.Time) {
 	wait := longestWait
 	if until != nil {
-		wait = min(wait, until.Sub(ctx.CurrentTimeUTC()))
+		wait = max(shortestWait, min(wait, until.Sub(ctx.CurrentTimeUTC())))
 	}
-	if wait > 0 {
-		_ = ctx.WaitForExternalEvent(eventWake, wait).Await(nil) // either way the stream says what is next
-	}
+	_ = ctx.WaitForExternalEvent(eventWake, wait).Await(nil) // either way the stream says what is next
 }
 
 // batchV1 drives one batch: it resolves the group, runs chunks as children, a
@@ -149,8 +148,9 @@ func batchV1(ctx *workflow.WorkflowContext) (any, error) {
 			in.Round, in.After = p.Round, p.Chunks[len(p.Chunks)-1]+1
 			ctx.ContinueAsNew(in, workflow.WithKeepUnprocessedEvents())
 			return nil, nil
-		case p.Round == 0: // it is paused, or begins later
+		case p.Round == 0: // it is paused, or begins later; the chunks of before may not have run
 			await(ctx, p.Until)
+			in.Round, in.After, in.Pass = 0, 0, 0
 		default: // all were handed out: what has no outcome goes on by itself
 			later := ctx.CurrentTimeUTC().Add(min(passPause<<min(in.Pass, 10), longestPass))
 			await(ctx, &later)
@@ -190,8 +190,9 @@ type recordInput struct {
 	Items []flow.Item `json:"items"`
 }
 
-// chunkV1 runs one chunk: direct items in activities, many at a time; others as
-// children, which come back when they have ended or have to wait.
+// chunkV1 runs one chunk: direct items in activities, many at a time; others there
+// too, as far as they go without waiting, and then as children, which come back
+// when they have ended or have to wait.
 func chunkV1(ctx *workflow.WorkflowContext) (any, error) {
 	var in chunkRun
 	if err := ctx.GetInput(&in); err != nil {

@@ -78,11 +78,11 @@ func (r *Run) item(i int, m flow.Member, call catalog.Call) flow.Item {
 		Progress: flow.Progress{ID: run.id},
 		Caller:   flow.Caller{Who: r.world.who, CausationID: r.id},
 	}
-	_, refused, ok := r.world.decode(run.def, params)
+	_, ok, refused := r.world.decode(run.def, params)
 	if !ok {
 		return flow.Item{}
 	}
-	run.start(params, &flow.Parent{Batch: r.id, Round: 1, Index: i}, refused)
+	run.start(params, &flow.Parent{Batch: r.id, Round: 1, Index: i, Key: m.Key}, refused)
 	p := &run.state.Progress
 	if !p.Ended() {
 		r.t.Fatalf("%s: the item of %q is %s: what waits for a signal or a time is tested by itself", r.def.Name, m.Key, p.Status)

@@ -48,7 +48,7 @@ func (w *World) Run(r Request, hooks ...Hook) *Run {
 		Progress: flow.Progress{ID: run.id},
 		Caller:   flow.Caller{Who: w.who, CausationID: run.id},
 	}
-	data, _, refused, ok := w.asked(r)
+	data, _, ok, refused := w.asked(r)
 	if !ok {
 		return run
 	}

@@ -41,7 +41,7 @@ func (r *Run) try(a flow.Action) flow.Report {
 	}
 	call, err := r.state.Call(r.def, r.world.now)
 	if err == nil && report.Undo {
-		report.Sequence, err = r.undo(step.Undo, call)
+		report.Sequence, err = r.undo(step, call)
 	} else if err == nil {
 		report.Sequence, report.Result, err = r.take(step, call)
 	}
@@ -67,24 +67,30 @@ func (r *Run) take(step *catalog.Step, call catalog.Call) (sequence uint64, resu
 		s.read(func(reader catalog.Reader) { result, err = step.Look.Read(reader, call) })
 		return uint64(len(s.log)), result, err
 	default:
-		ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(step.Timeout, time.Minute))
-		defer cancel()
-		call.Key = r.id + "/" + step.Name
-		result, err = step.Act(ctx, call)
+		result, err = r.effect(step, step.Name, call, step.Act)
 		return 0, result, err
 	}
 }
 
-func (r *Run) undo(u *catalog.Undo, call catalog.Call) (sequence uint64, err error) {
+func (r *Run) undo(step *catalog.Step, call catalog.Call) (sequence uint64, err error) {
 	r.t.Helper()
-	if u.Decision != nil {
-		sequence, _, err = r.decide(u.Decision, call)
+	if d := step.Undo.Decision; d != nil {
+		sequence, _, err = r.decide(d, call)
 		return sequence, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	_, err = r.effect(step, step.Undo.Name, call, func(ctx context.Context, c catalog.Call) (json.RawMessage, error) {
+		return nil, step.Undo.Act(ctx, c)
+	})
+	return 0, err
+}
+
+func (r *Run) effect(
+	step *catalog.Step, name string, call catalog.Call, act func(context.Context, catalog.Call) (json.RawMessage, error),
+) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(step.Timeout, time.Minute))
 	defer cancel()
-	call.Key = r.id + "/" + u.Name
-	return 0, u.Act(ctx, call)
+	call.Key = r.id + "/" + name
+	return act(ctx, call)
 }
 
 func (r *Run) decide(d *catalog.Decision, call catalog.Call) (sequence uint64, result json.RawMessage, err error) {

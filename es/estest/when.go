@@ -29,7 +29,7 @@ func DoAll[P any](batch *es.Batch[P], params P) Request {
 func (s *Stream) When(r Request) *Outcome {
 	s.t.Helper()
 	o := &Outcome{t: s.t, before: len(s.log), stream: s}
-	_, params, refused, ok := s.world.asked(r)
+	_, params, ok, refused := s.world.asked(r)
 	if !ok {
 		return o
 	}

@@ -76,30 +76,30 @@ func (w *World) By(who string) *World {
 
 // asked checks a request and reads its parameters out of their JSON. What the
 // command's Valid says of them is invalid.
-func (w *World) asked(r Request) (data json.RawMessage, params any, invalid error, ok bool) {
+func (w *World) asked(r Request) (data json.RawMessage, params any, ok bool, invalid error) {
 	w.t.Helper()
 	if w.catalog.Commands[r.command.Name] != r.command {
 		w.t.Fatalf("command %q is not in the domain", r.command.Local)
-		return nil, nil, nil, false
+		return nil, nil, false, nil
 	}
 	data, err := json.Marshal(r.params)
 	if err != nil {
 		w.t.Fatalf("parameters of %s: %v", r.command.Name, err)
-		return nil, nil, nil, false
+		return nil, nil, false, nil
 	}
-	params, invalid, ok = w.decode(r.command, data)
-	return data, params, invalid, ok
+	params, ok, invalid = w.decode(r.command, data)
+	return data, params, ok, invalid
 }
 
-func (w *World) decode(c *catalog.Command, data json.RawMessage) (params any, invalid error, ok bool) {
+func (w *World) decode(c *catalog.Command, data json.RawMessage) (params any, ok bool, invalid error) {
 	w.t.Helper()
 	params, err := c.Decode(data)
 	if err != nil {
 		w.t.Fatalf("parameters of %s, %s: %v", c.Name, data, err)
-		return nil, nil, false
+		return nil, false, nil
 	}
 	if c.Check != nil {
 		invalid = c.Check(params)
 	}
-	return params, invalid, true
+	return params, true, invalid
 }

@@ -58,13 +58,13 @@ func played(t *testing.T, text string) string {
 	for _, block := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		said, _, _ := strings.Cut(block, "\n----")
 		fmt.Fprintf(&out, "%s\n", said)
-		answers, any := "", false
+		answers, asked := "", false
 		for line := range strings.Lines(said) {
 			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-				answers, any = answers+stage.answer(line), true
+				answers, asked = answers+stage.answer(line), true
 			}
 		}
-		if any {
+		if asked {
 			fmt.Fprintf(&out, "----\n%s%s", answers, stage.shown())
 		}
 		out.WriteString("\n")

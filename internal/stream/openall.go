@@ -210,7 +210,7 @@ func (o *Opening) readOn(ctx context.Context, r Reader, values [][]byte) error {
 		}
 		if err := o.Use(raw); err != nil {
 			o.Err, o.step = err, atEnd
-			return nil
+			return nil //nolint:nilerr // of this stream alone: the others go on
 		}
 		head := o.Tail.Head
 		o.Tail = tailOf(&raw)

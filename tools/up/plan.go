@@ -123,11 +123,15 @@ func (p *plan) fill(cfg config, set componentSet, stack string) error {
 		}
 		listen, api := b.api(i)
 		p.api = append(p.api, api)
+		workflows := os.Getenv("LONGRUN_EMBEDDED_STORE") // of the embedded engine
+		if workflows == "" {
+			workflows = filepath.Join(cfg.data, fmt.Sprintf("workflows-%d.db", i+1))
+		}
 		p.specs = append(p.specs, spec{
 			name: fmt.Sprintf("app-%d", i+1), tier: apps, argv: cfg.app,
 			ready: api + cfg.readyPath,
 			env: append(env[:len(env):len(env)],
-				"LONGRUN_HTTP_ADDR="+listen, "LONGRUN_CALLBACK_ADDR="+loopback(callback),
+				"LONGRUN_HTTP_ADDR="+listen, "LONGRUN_CALLBACK_ADDR="+loopback(callback), "LONGRUN_EMBEDDED_STORE="+workflows,
 				"DAPR_HTTP_PORT="+str(http), "DAPR_GRPC_PORT="+str(grpc)),
 		})
 	}
