@@ -13,15 +13,16 @@ import (
 // batchJourneys run over all accounts of a bank, so they are taken one after
 // another, and alone. Each has a day of its own.
 var batchJourneys = []journey{
-	{"interest is accrued for all", accruesForAll},
+	{"interest is accrued for all", accruesForAll}, // these two on every way
+	{"a batch is published", publishesABatch},
+
 	{"a batch over nobody", paysForNobody},
+	{"a batch is slowed down and paused, and goes on", pausesABatch},
 	{"a batch that comes again", repeatsABatch},
 	{"batches that are not valid", refusesBatches},
 	{"a dry run changes nothing", accruesDry},
-	{"a batch is slowed down and paused, and goes on", pausesABatch},
 	{"a batch is cancelled", cancelsABatch},
 	{"a batch starts later", startsABatchLater},
-	{"a batch is published", publishesABatch},
 }
 
 // day is the parameters of an accrual.
