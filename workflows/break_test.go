@@ -73,7 +73,7 @@ func wildDomain() es.Domain {
 		es.Wait[fill, approval]("approve", "approved", func(es.Call[fill]) time.Duration { return time.Hour }))
 	askAll := es.NewBatch("ask-all", func(es.Call[all]) es.Group[potID] { return pot.All() },
 		asked, func(c es.Call[all], p potID) fill {
-			if p == "poison" {
+			if p == "poison-1" {
 				panic("poisoned")
 			}
 			return fill{p, c.In.Amount}
@@ -85,7 +85,7 @@ func wildDomain() es.Domain {
 		es.Look("look", fill.pot, content))
 	quickAll := es.NewBatch("quick-all", func(es.Call[all]) es.Group[potID] { return pot.All() },
 		quick, func(c es.Call[all], p potID) fill {
-			if p == "poison" {
+			if p == "poison-1" {
 				panic("poisoned")
 			}
 			return fill{p, c.In.Amount}
@@ -194,7 +194,7 @@ func TestAnIDThatAnItemWouldHaveIsTaken(t *testing.T) {
 
 func TestAPoisonedItemStopsNoOther(t *testing.T) {
 	l := newWildLab(t, workflows.Config{})
-	for _, p := range []string{"a", "poison", "c", "d"} {
+	for _, p := range []string{"a", "poison-1", "c", "d"} {
 		l.fill(p, 1)
 	}
 	l.start("lab.quick-all", "b", all{5})

@@ -16,10 +16,11 @@ import (
 )
 
 const (
-	chunkTime    = 20 * time.Second // after which a chunk comes back to the engine, between two slices
-	itemAttempts = 5                // of an item that cannot be reached, before it is given up
-	cautious     = 10               // items that a batch runs at the same time which stops after a few failures
-	rateSlice    = 5 * time.Second  // how much of a limited batch is recorded at a time
+	chunkTime     = 20 * time.Second // after which a chunk comes back to the engine, between two slices
+	itemsInFlight = 100              // of a chunk: with more, calls through a busy sidecar take longer than they may
+	itemAttempts  = 5                // of an item that cannot be reached, before it is given up
+	cautious      = 10               // items that a batch runs at the same time which stops after a few failures
+	rateSlice     = 5 * time.Second  // how much of a limited batch is recorded at a time
 )
 
 // chunkInput names a chunk.
@@ -133,6 +134,7 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 	}
 	for attempt := 1; len(open) > 0; attempt++ {
 		done, begun := make(chan answered, len(open)), 0
+		room := make(chan struct{}, itemsInFlight)
 		for _, i := range open {
 			outcomes[i].Attempts = slice[i].Try + attempt
 			command, err := ch.command(slice[i].Member)
@@ -143,7 +145,11 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 			}
 			begun++
 			command.Settle = attempt > itemAttempts && !command.Dry
-			c.system.Start(ctx, command, func(a actors.Answer, err error) { done <- answered{i, a, err} })
+			room <- struct{}{}
+			c.system.Start(ctx, command, func(a actors.Answer, err error) {
+				<-room
+				done <- answered{i, a, err}
+			})
 			if gap > 0 && attempt == 1 {
 				if err := pause(ctx, gap); err != nil {
 					return nil, err
