@@ -69,7 +69,7 @@ func showsAgreement(t *testing.T, b *bank) {
 		state, err := engine.State(t.Context(), instance(p.ID))
 		switch {
 		case errors.Is(err, workflows.ErrNotFound):
-			if !(p.Command == deposit || p.Command == withdraw || p.Status == "invalid") {
+			if p.Command != deposit && p.Command != withdraw && p.Status != "invalid" {
 				t.Errorf("the engine does not know %s %s, which is %s", p.Command, p.ID, p.Status)
 			}
 			return

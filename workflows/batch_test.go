@@ -197,7 +197,7 @@ func TestPoisonedItems(t *testing.T) {
 	u.away.Store(false)
 	store.Delete(corrupt.Key)
 	l.do(l.commands.RetryFailed, "lab.fill-all", "direct")
-	p = l.end("lab.fill-all", "direct")
+	l.end("lab.fill-all", "direct")
 	reasons = l.failures("lab.fill-all", "direct")
 	require.NotContains(t, reasons, "away")
 	require.NotContains(t, reasons, "corrupt")

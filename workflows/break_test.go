@@ -43,7 +43,7 @@ func wildDomain() es.Domain {
 	}))
 	once := es.Retry{Attempts: 2, First: time.Millisecond, Max: time.Millisecond}
 	big := es.NewCommand("big",
-		es.Decide("one", bulky.pot, content, func(n int, c es.Call[bulky]) (es.Events, string, error) {
+		es.Decide("one", bulky.pot, content, func(_ int, c es.Call[bulky]) (es.Events, string, error) {
 			if c.In.Do == "refuse" {
 				return nil, "", es.Reject("no", "%s", strings.Repeat("why ", 1<<19))
 			}
@@ -58,10 +58,10 @@ func wildDomain() es.Domain {
 			}
 			return strings.Repeat("x", c.In.Result), nil
 		}).Retry(once),
-		es.Decide("two", bulky.pot, content, func(n int, c es.Call[bulky]) (es.Events, string, error) {
+		es.Decide("two", bulky.pot, content, func(_ int, c es.Call[bulky]) (es.Events, string, error) {
 			return es.Events{put{1}}, strings.Repeat("y", c.In.Result), nil
 		}).Undo("not-two", func(es.Call[bulky]) es.Events { return es.Events{taken{1}} }))
-	refuse := es.NewCommand("refuse", es.Decide("refuse", fill.pot, content, func(n int, c es.Call[fill]) (es.Events, int, error) {
+	refuse := es.NewCommand("refuse", es.Decide("refuse", fill.pot, content, func(_ int, c es.Call[fill]) (es.Events, int, error) {
 		return nil, 0, es.Reject("no", "%s", strings.Repeat("<", 8000))
 	}))
 	refuseAll := es.NewBatch("refuse-all", func(es.Call[all]) es.Group[potID] { return pot.All() },

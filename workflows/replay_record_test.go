@@ -55,7 +55,7 @@ func situations() []situation {
 	scheduled, never := quiet, quiet
 	scheduled.cron, never.cron = "0 0 1 1 *", "0 0 30 2 *"
 	slow := func(l *lab) {
-		l.shop.answer = func(name, _ string, _ int) error {
+		l.shop.answer = func(_, _ string, _ int) error {
 			l.clock.advance(30 * time.Second)
 			return nil
 		}

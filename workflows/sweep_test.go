@@ -126,7 +126,7 @@ func TestAnEngineThatLostAll(t *testing.T) {
 	first := newLabWith(t, labConfig{
 		Config: workflows.Config{SweepIdle: patient, Chunk: 5},
 		store:  store, clock: clock,
-		shop: &shop{answer: func(name, key string, _ int) error {
+		shop: &shop{answer: func(_, key string, _ int) error {
 			if key == "acting/charge" || key == "refunding/refund" {
 				hung <- key
 				<-release
