@@ -22,7 +22,7 @@ func TestRunningFaults(t *testing.T) {
 	dapr, _ := faultStore(t)
 	t.Run("one replica", func(t *testing.T) { breaksRunning(t, dapr, 1, runningFaults) })
 	t.Run("three replicas", func(t *testing.T) {
-		breaksRunning(t, dapr, 3, append(slices.Clone(runningFaults), faultsOfReplicas[0]))
+		breaksRunning(t, dapr, 3, slices.Concat(runningFaults, faultsOfReplicas))
 	})
 	t.Run("embedded engine", func(t *testing.T) {
 		if os.Getenv("LONGRUN_FAULT_ROUNDS") == "" {
