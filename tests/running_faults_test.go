@@ -31,13 +31,14 @@ func TestRunningFaults(t *testing.T) {
 		embedded := onEmbedded(t)
 		embedded.Env = append(embedded.Env, dapr.Env...)
 		embedded.Components = dapr.Components
-		breaksRunning(t, embedded, 1, runningFaults[:5])
+		breaksRunning(t, embedded, 1, runningFaults[:6])
 	})
 }
 
 var runningFaults = []fault{
 	{"application killed", func(t *testing.T, b *bank, random *rand.Rand) { b.kill(t, syscall.SIGKILL, b.any("app", random)) }},
 	{"sidecar killed", func(t *testing.T, b *bank, random *rand.Rand) { b.kill(t, syscall.SIGKILL, b.any("sidecar", random)) }},
+	{"application told to stop", func(t *testing.T, b *bank, random *rand.Rand) { b.kill(t, syscall.SIGTERM, b.any("app", random)) }},
 	{"scheduler killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "scheduler") }},
 	{"broker killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, "broker") }},
 	{"everything killed", func(t *testing.T, b *bank, _ *rand.Rand) { b.kill(t, syscall.SIGKILL, b.processes(t)...) }},
