@@ -118,17 +118,7 @@ func (s *System) commandAt(ctx context.Context, id string, asOf *time.Time) (*fl
 		return nil, futureAsOf()
 	}
 	if asOf != nil {
-		var commits []*stream.Commit
-		for raw, err := range s.reader.Commits(ctx, commandStream(id), 1, 0) {
-			if err != nil {
-				return nil, err
-			}
-			if raw.At.After(*asOf) {
-				break
-			}
-			commits = append(commits, &raw.Commit)
-		}
-		return stateOf(id, commits...)
+		return s.storedCommand(ctx, id, *asOf)
 	}
 	values, err := s.store.Read(ctx, []string{commandStream(id).CommitKey(1)})
 	if err != nil || values[0] == nil {
@@ -141,7 +131,33 @@ func (s *System) commandAt(ctx context.Context, id string, asOf *time.Time) (*fl
 	if st, err := stateOf(id, &first); err != nil || st.Progress.Ended() {
 		return st, err
 	}
-	return s.CommandState(ctx, id)
+	return s.readCommand(ctx, id)
+}
+
+// readCommand is CommandState for reading only: what a newer release knows of the
+// command is left out.
+func (s *System) readCommand(ctx context.Context, id string) (*flow.State, error) {
+	st, err := s.CommandState(ctx, id)
+	var f *catalog.Fault
+	if errors.As(err, &f) && f.Reason == newerRelease {
+		return s.storedCommand(ctx, id, time.UnixMicro(math.MaxInt64))
+	}
+	return st, err
+}
+
+// storedCommand is where a command stood at a moment, by its stream.
+func (s *System) storedCommand(ctx context.Context, id string, asOf time.Time) (*flow.State, error) {
+	var commits []*stream.Commit
+	for raw, err := range s.reader.Commits(ctx, commandStream(id), 1, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if raw.At.After(asOf) {
+			break
+		}
+		commits = append(commits, &raw.Commit)
+	}
+	return stateOf(id, commits...)
 }
 
 func isNotFound(err error) bool {
@@ -257,7 +273,7 @@ func (s *System) listedProgress(ctx context.Context, batch []listed) ([]flow.Pro
 			continue
 		}
 		group.Go(func() (err error) {
-			found[i], err = s.CommandState(ctx, id)
+			found[i], err = s.readCommand(ctx, id)
 			return err
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
@@ -19,6 +20,10 @@ func (s *System) serveDo(ctx context.Context, e *entity, payload []byte) ([]byte
 		var c Command
 		c.unpack(u)
 		k := s.newCall(c)
+		if k.answered && (k.fault.Code == catalog.NotFound || k.fault.Code == catalog.Invalid) {
+			// Who sent it found nothing wrong with it: it has another release. That is no answer.
+			k.refuse(catalog.Faultf(catalog.Unavailable, "the host of %s has another release: %s", e.id, k.fault.Detail))
+		}
 		if !k.answered && (k.answer.Key != e.id.Key || k.answer.Entity != e.id.Type) {
 			k.refuse(catalog.Faultf(catalog.Internal, "command %s is about %s/%s, not %s", c.Name, k.answer.Entity, k.answer.Key, e.id))
 		}
@@ -125,6 +130,9 @@ func (s *System) fresh(ctx context.Context, e *entity, needs []*catalog.Projecti
 	return nil
 }
 
+// newerRelease is why nobody here goes on with a command; reading it is fine.
+const newerRelease = "newer-release"
+
 func (s *System) projectNow(ctx context.Context, e *entity, r readRequest) (State, error) {
 	p := s.catalog.Projections[e.id.Type][r.Name]
 	if p == nil {
@@ -136,6 +144,9 @@ func (s *System) projectNow(ctx context.Context, e *entity, r readRequest) (Stat
 	defer e.unlock()
 	if err := s.fresh(ctx, e, []*catalog.Projection{p}, r.Strong); err != nil {
 		return State{}, err
+	}
+	if e.unknown != "" && e.id.Type == flow.CommandType { // what is to be done next depends on it
+		return State{}, &catalog.Fault{Code: catalog.Unavailable, Reason: newerRelease, Detail: fmt.Sprintf("%s holds an event of a newer release: %s", e.id, e.unknown)}
 	}
 	state, err := s.marshal(e.id, e.folds[p.Index])
 	return State{state, e.tail.Last, e.tail.At}, err

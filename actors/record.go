@@ -123,7 +123,8 @@ func conflictingID(id string) *catalog.Fault {
 	return catalog.Faultf(catalog.Conflict, "id %q was used before with other parameters", id)
 }
 
-// stateOf folds the commits of a command stream.
+// stateOf folds the commits of a command stream, without events that this release
+// does not know: it is for reading.
 func stateOf(id string, commits ...*stream.Commit) (*flow.State, error) {
 	st := &flow.State{Progress: flow.Progress{ID: id}}
 	for _, c := range commits {
@@ -131,6 +132,10 @@ func stateOf(id string, commits ...*stream.Commit) (*flow.State, error) {
 		for i := range c.Appends {
 			for k := range c.Appends[i].Events {
 				e := &c.Appends[i].Events[k]
+				if !flow.Knows(e.Name) {
+					sequence++
+					continue
+				}
 				if err := st.Apply(e.Name, e.Data, sequence, c.At); err != nil {
 					return st, err
 				}

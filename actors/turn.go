@@ -327,8 +327,9 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 	}
 	var f *catalog.Fault
 	if errors.As(err, &f) {
-		f.Detail = catalog.Brief(f.Detail)
-		return out, f
+		brief := *f // which may be a value that the author shares between calls
+		brief.Detail = catalog.Brief(f.Detail)
+		return out, &brief
 	}
 	s.log.Error("a decision failed", "command", k.Name, "id", k.ID, "stream", e.id, "error", err)
 	return out, catalog.Faultf(catalog.Internal, "the decision of %s failed", k.Name)

@@ -32,7 +32,7 @@ func (b *bulk) order(line []byte) (order, error) {
 	o := order{}
 	o.ID, o.Context = in.ID.text, b.context
 	if err != nil {
-		return o, lineFault(err)
+		return o, lineFault(err, "line")
 	}
 	var f faults
 	in.checkName(&f)
@@ -55,12 +55,12 @@ func (b *bulk) order(line []byte) (order, error) {
 	return o, nil
 }
 
-// lineFault says why a line is not an object that can be read.
-func lineFault(err error) *catalog.Fault {
+// lineFault says why a line, or a message, is not an object that can be read.
+func lineFault(err error, what string) *catalog.Fault {
 	if errors.As(err, new(*jsontext.SyntacticError)) {
 		return syntaxFault(err)
 	}
-	return catalog.Faultf(catalog.Invalid, "the line must be a JSON object")
+	return catalog.Faultf(catalog.Invalid, "the %s must be a JSON object", what)
 }
 
 // checkName says what is wrong with the command's name and id. Nobody but the

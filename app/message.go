@@ -33,7 +33,7 @@ func (r *Router) read(m actors.Message) (in incoming) {
 	}
 	var line commandLine
 	if err := json.Unmarshal(m.Data, &line); err != nil {
-		in.err = lineFault(err)
+		in.err = lineFault(err, "message")
 		return in
 	}
 	var f faults

@@ -206,6 +206,7 @@ func TestMessagesThatAreDead(t *testing.T) {
 			require.NotNil(t, l)
 			require.Equal(t, test.code, l.Problem.Code, l.Problem.Detail)
 			require.NotContains(t, l.Problem.Detail, "secret")
+			require.NotContains(t, l.Problem.Detail, "the line", "it is a message")
 			require.Equal(t, test.fields, fieldsOf(l.Problem))
 			switch {
 			case len(test.data) > maxLetter:

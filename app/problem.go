@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,7 +49,7 @@ type problem struct {
 
 // problemOf tells err to a caller. What is not a fault with a known code is a
 // bug: it is logged, and nothing of it is told. What gRPC says of the sidecar is
-// for the log too.
+// for the log too, and which deadline was missed where.
 func problemOf(err error, log *slog.Logger) problem {
 	var f *catalog.Fault
 	if !errors.As(err, &f) {
@@ -60,9 +61,9 @@ func problemOf(err error, log *slog.Logger) problem {
 		f = &catalog.Fault{Code: catalog.Internal, Detail: "an unexpected fault; the log of the system says more"}
 		kind = kinds[f.Code]
 	}
-	if f.Code == catalog.Unavailable && strings.Contains(f.Detail, "rpc error:") {
+	if plain := inWords(f); plain != f.Detail {
 		log.Debug("unavailable", "error", err)
-		f = &catalog.Fault{Code: f.Code, Detail: "the sidecar, its store or its broker does not serve this now; try again"}
+		f = &catalog.Fault{Code: f.Code, Detail: plain}
 	}
 	return problem{
 		Type:   "urn:longrun:problem:" + string(f.Code),
@@ -73,6 +74,19 @@ func problemOf(err error, log *slog.Logger) problem {
 		Reason: f.Reason,
 		Errors: f.Fields,
 	}
+}
+
+// inWords is a fault's detail for people.
+func inWords(f *catalog.Fault) string {
+	switch {
+	case f.Code != catalog.Unavailable:
+		return f.Detail
+	case strings.Contains(f.Detail, "rpc error:"):
+		return "the sidecar, its store or its broker does not serve this now; try again"
+	case strings.Contains(f.Detail, context.DeadlineExceeded.Error()):
+		return "there was no answer in time; try again"
+	}
+	return f.Detail
 }
 
 // writeProblem answers with err.

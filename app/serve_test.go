@@ -52,23 +52,32 @@ func TestPanicsAreProblems(t *testing.T) {
 	require.Equal(t, 200, a.get("/healthz").status)
 }
 
-// unready is a runtime whose sidecar does not answer.
-type unready struct{ Runtime }
-
-func (unready) Ready(context.Context) error {
-	return catalog.Faultf(catalog.Unavailable, "the sidecar: %v", errors.New("rpc error: code = Unavailable desc = error reading from server: EOF"))
+// unready is a runtime that cannot serve, for one reason or another.
+type unready struct {
+	Runtime
+	why error
 }
 
-// People read what is wrong; how gRPC says it is in the log.
+func (u unready) Ready(context.Context) error {
+	return catalog.Faultf(catalog.Unavailable, "longrun.index/0: %v", u.why)
+}
+
+// People read what is wrong; what gRPC says, and who missed a deadline, is in the log.
 func TestUnavailableIsInWords(t *testing.T) {
-	log := &logged{}
-	a := newAPIOver(t, testDomain(), unready{}, func(o *Options) {
-		o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	})
-	p := a.get("/readyz").problem(t)
-	require.Equal(t, catalog.Unavailable, p.Code)
-	require.Equal(t, "the sidecar, its store or its broker does not serve this now; try again", p.Detail)
-	require.Contains(t, log.String(), "desc = error reading from server")
+	for why, plain := range map[error]string{
+		errors.New("rpc error: code = Unavailable desc = error reading from server: EOF"):           "the sidecar, its store or its broker does not serve this now; try again",
+		errors.New("rpc error: code = DeadlineExceeded desc = " + context.DeadlineExceeded.Error()): "the sidecar, its store or its broker does not serve this now; try again",
+		context.DeadlineExceeded: "there was no answer in time; try again",
+	} {
+		log := &logged{}
+		a := newAPIOver(t, testDomain(), unready{why: why}, func(o *Options) {
+			o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		})
+		p := a.get("/readyz").problem(t)
+		require.Equal(t, catalog.Unavailable, p.Code)
+		require.Equal(t, plain, p.Detail)
+		require.Contains(t, log.String(), why.Error())
+	}
 }
 
 // A process answers /healthz from its first moment, serves when its system is

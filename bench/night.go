@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,16 +25,21 @@ type night struct {
 	first time.Duration   // for an item, in the first quarter of those that were recorded
 	last  time.Duration   // in the last quarter
 	grown []growth        // from when few accounts were open
-	err   error
+	fails tally           // reads of progress that failed
+	err   error           // why there is nothing
 }
 
 // theNight runs the batches once, for all the rows that they are measured for.
 func (l *lab) theNight(ctx context.Context) (*night, error) {
-	if l.night == nil {
-		l.night = &night{}
-		l.night.err = l.night.run(ctx, l)
+	if l.night != nil {
+		return l.night, l.night.err
 	}
-	return l.night, l.night.err
+	l.night = &night{}
+	err := l.night.run(ctx, l)
+	if err != nil {
+		l.night.err = errors.New("it is measured together with a row that failed")
+	}
+	return l.night, err
 }
 
 func (n *night) run(ctx context.Context, l *lab) (err error) {
@@ -50,7 +56,7 @@ func (n *night) run(ctx context.Context, l *lab) (err error) {
 		return err
 	}
 	for _, day := range []string{"2020-01-01", "2020-01-02"} {
-		took, _, err := c.batch(ctx, day, nightFew)
+		took, _, _, err := c.batch(ctx, day, nightFew)
 		if err != nil {
 			return err
 		}
@@ -67,7 +73,7 @@ func (n *night) run(ctx context.Context, l *lab) (err error) {
 	if err := c.openAccounts(ctx, nightFew, nightMany); err != nil {
 		return err
 	}
-	if n.many, n.reads, err = c.batch(ctx, "2020-01-03", nightMany); err != nil {
+	if n.many, n.reads, n.fails, err = c.batch(ctx, "2020-01-03", nightMany); err != nil {
 		return err
 	}
 	n.first, n.last, err = c.quarters(ctx, "2020-01-03", nightMany)
@@ -89,32 +95,35 @@ func (c *caller) openAccounts(ctx context.Context, from, to int) error {
 
 // batch accrues the interest of a day on all accounts, which are n, and reads the
 // progress all the while. Its id is the day.
-func (c *caller) batch(ctx context.Context, day string, n int) (took time.Duration, reads []time.Duration, err error) {
+func (c *caller) batch(ctx context.Context, day string, n int) (took time.Duration, reads []time.Duration, fails tally, err error) {
 	var p flow.Progress
 	if err := c.post(ctx, "/commands/"+nightCommand, day, map[string]string{"day": day}, &p); err != nil {
-		return 0, nil, err
+		return 0, nil, fails, err
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		start := time.Now()
-		if err := c.get(ctx, "/commands/"+nightCommand+"/"+day, &p); err != nil {
-			return 0, nil, err
-		}
-		if p.Ended() {
+		err := c.get(ctx, "/commands/"+nightCommand+"/"+day, &p)
+		if err == nil && p.Ended() {
 			break
 		}
-		reads = append(reads, time.Since(start))
+		if err != nil {
+			fails.failed++
+			fails.first = cmp.Or(fails.first, err)
+		} else {
+			reads = append(reads, time.Since(start))
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return 0, nil, ctx.Err()
+			return 0, nil, fails, ctx.Err()
 		}
 	}
 	if p.Status != flow.StatusCompleted || p.Items == nil || p.Items.Succeeded != n {
-		return 0, nil, fmt.Errorf("the batch over %d accounts is %s with %+v", n, p.Status, p.Items)
+		return 0, nil, fails, fmt.Errorf("the batch over %d accounts is %s with %+v", n, p.Status, p.Items)
 	}
-	return p.EndedAt.Sub(p.CreatedAt), reads, nil
+	return p.EndedAt.Sub(p.CreatedAt), reads, fails, nil
 }
 
 // quarters is how long an item took in the first quarter of a batch's n items,
@@ -204,9 +213,11 @@ func progressTime(ctx context.Context, l *lab) (measured, error) {
 	if err != nil {
 		return measured{}, err
 	}
-	return measured{
+	m := measured{
 		value: milliseconds(n.reads, 0.5), note: fmt.Sprintf("%d reads, p95 %.1f ms", len(n.reads), milliseconds(n.reads, 0.95)),
-	}, nil
+	}
+	m.faults.add(n.fails)
+	return m, nil
 }
 
 func seconds(times []time.Duration) []float64 {

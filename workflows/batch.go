@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ func (c *Commands) plan(ctx context.Context, in planInput) (plan, error) {
 	}
 	b := st.Batch
 	p.Round, p.Finish = b.Round, b.Stopped
-	if st.Options.RatePerSecond > 0 {
+	if st.Options.RatePerSecond > 0 || st.Options.StopAfterFailures > 0 {
 		p.Window = 1
 	}
 	if p.Finish {
@@ -371,17 +372,20 @@ func (c *Commands) finish(ctx context.Context, id string) (driven, error) {
 }
 
 // itemID is the id of an item: of its append if it is direct, else of its
-// command. A repeated item gets a new one only if it was surely refused.
+// command. A repeated item gets a new one only if it was surely refused. No two
+// items of any batches have the same: what follows the last slash is the member.
 func itemID(batch string, m flow.Member) string {
-	id := batch + "/" + m.Key
+	id := batch + "/" + memberEscapes.Replace(m.Key)
 	if m.Try > 0 {
-		id = fmt.Sprintf("%s/%d/%s", batch, m.Try+1, m.Key)
+		id = fmt.Sprintf("%s~%d", id, m.Try+1)
 	}
 	if stream.CheckKey(id) == nil {
 		return id
 	}
 	return instanceOf(id) // its hash
 }
+
+var memberEscapes = strings.NewReplacer("%", "%25", "/", "%2F", "~", "%7E")
 
 // batchCall is what the item's parameters are made of. It never changes, so it is
 // read once.

@@ -73,7 +73,7 @@ func wildDomain() es.Domain {
 		es.Wait[fill, approval]("approve", "approved", func(es.Call[fill]) time.Duration { return time.Hour }))
 	askAll := es.NewBatch("ask-all", func(es.Call[all]) es.Group[potID] { return pot.All() },
 		asked, func(c es.Call[all], p potID) fill {
-			if p == "poison" {
+			if p == "poison-1" {
 				panic("poisoned")
 			}
 			return fill{p, c.In.Amount}
@@ -85,7 +85,7 @@ func wildDomain() es.Domain {
 		es.Look("look", fill.pot, content))
 	quickAll := es.NewBatch("quick-all", func(es.Call[all]) es.Group[potID] { return pot.All() },
 		quick, func(c es.Call[all], p potID) fill {
-			if p == "poison" {
+			if p == "poison-1" {
 				panic("poisoned")
 			}
 			return fill{p, c.In.Amount}
@@ -153,7 +153,7 @@ func TestABatchWithAnyRate(t *testing.T) {
 			Command: "lab.fill-all", ID: id, Params: encoded(t, all{1}), Options: flow.Options{RatePerSecond: rate},
 		})
 		require.NoError(t, err)
-		require.Equal(t, flow.StatusCompleted, l.within(10*time.Second, "lab.fill-all", id, hasEnded).Status)
+		require.Equal(t, flow.StatusCompleted, l.within(2*time.Minute, "lab.fill-all", id, hasEnded).Status)
 	}
 }
 
@@ -187,18 +187,18 @@ func TestAnIDThatAnItemWouldHaveIsTaken(t *testing.T) {
 	l.start("lab.quick", "b/p", fill{"p", 5})
 	l.end("lab.quick", "b/p")
 	l.start("lab.quick-all", "b", all{5})
-	p := l.within(10*time.Second, "lab.quick-all", "b", hasEnded)
+	p := l.within(2*time.Minute, "lab.quick-all", "b", hasEnded)
 	require.Equal(t, flow.StatusCompletedWithFailures, p.Status)
 	require.Equal(t, 6, l.content("p"))
 }
 
 func TestAPoisonedItemStopsNoOther(t *testing.T) {
 	l := newWildLab(t, workflows.Config{})
-	for _, p := range []string{"a", "poison", "c", "d"} {
+	for _, p := range []string{"a", "poison-1", "c", "d"} {
 		l.fill(p, 1)
 	}
 	l.start("lab.quick-all", "b", all{5})
-	p := l.within(40*time.Second, "lab.quick-all", "b", hasEnded)
+	p := l.within(2*time.Minute, "lab.quick-all", "b", hasEnded)
 	require.Equal(t, &flow.Items{Total: 4, Succeeded: 3, Failed: 1}, p.Items)
 }
 
@@ -221,7 +221,7 @@ func TestWhatIsLargeEndsAllTheSame(t *testing.T) {
 	} {
 		id := uuid.NewString()
 		l.start("lab.big", id, c.params)
-		p := l.within(20*time.Second, "lab.big", id, hasEnded)
+		p := l.within(2*time.Minute, "lab.big", id, hasEnded)
 		require.Contains(t, c.status, p.Status, name)
 		if p.Status == flow.StatusCompleted {
 			want += 2
@@ -236,11 +236,11 @@ func TestRefusalsOfManyWordsAreRecorded(t *testing.T) {
 		l.fill(fmt.Sprint(strings.Repeat("<", 400), i), 1)
 	}
 	l.start("lab.refuse-all", "b", all{1})
-	p := l.within(20*time.Second, "lab.refuse-all", "b", hasEnded)
+	p := l.within(2*time.Minute, "lab.refuse-all", "b", hasEnded)
 	require.Equal(t, 300, p.Items.Failed)
 	_, err := l.commands.RetryFailed(t.Context(), "lab.refuse-all", "b", stream.Context{})
 	require.NoError(t, err)
-	p = l.within(20*time.Second, "lab.refuse-all", "b", hasEnded)
+	p = l.within(2*time.Minute, "lab.refuse-all", "b", hasEnded)
 	require.Equal(t, 300, p.Items.Failed)
 }
 
@@ -250,9 +250,87 @@ func TestManyGenerationsOfABatch(t *testing.T) {
 		l.fill(fmt.Sprint(i), 1)
 	}
 	l.start("lab.fill-all", "b", all{1})
-	p := l.within(60*time.Second, "lab.fill-all", "b", hasEnded)
+	p := l.within(2*time.Minute, "lab.fill-all", "b", hasEnded)
 	require.Equal(t, &flow.Items{Total: 150, Succeeded: 150}, p.Items)
 	for i := range 150 {
 		require.Equal(t, 2, l.content(fmt.Sprint(i)))
+	}
+}
+
+func TestAnItemOutlivesItsBatch(t *testing.T) {
+	l := newWildLab(t, workflows.Config{SweepEvery: 50 * time.Millisecond})
+	for _, p := range []string{"a", "b", "c"} {
+		l.fill(p, 1)
+	}
+	l.start("lab.ask-all", "batch", all{5})
+	waits := func(p flow.Progress) bool { return p.Status == flow.StatusWaiting }
+	for _, p := range []string{"a", "b", "c"} {
+		l.within(2*time.Minute, "lab.asked", "batch/"+p, waits)
+	}
+	_, err := l.commands.Cancel(t.Context(), "lab.ask-all", "batch", stream.Context{})
+	require.NoError(t, err)
+	l.within(2*time.Minute, "lab.ask-all", "batch", hasEnded)
+	open := func() (ids []string) {
+		for shard := range actors.Shards {
+			found, err := l.system.OpenCommands(t.Context(), shard)
+			require.NoError(t, err)
+			ids = append(ids, found...)
+		}
+		return ids
+	}
+	require.Eventually(t, func() bool { return len(open()) == 3 }, 10*time.Second, 20*time.Millisecond, "an item is open as long as it runs")
+	for _, p := range []string{"a", "b", "c"} {
+		_, err := l.commands.Signal(t.Context(), "lab.asked", "batch/"+p, "approved", encoded(t, approval{"me"}), stream.Context{})
+		require.NoError(t, err)
+		require.Equal(t, flow.StatusCompleted, l.within(2*time.Minute, "lab.asked", "batch/"+p, hasEnded).Status)
+	}
+	require.Eventually(t, func() bool { return len(open()) == 0 }, 10*time.Second, 20*time.Millisecond)
+}
+
+func TestAnItemThatAnEarlierRoundBeganCountsInItsPlace(t *testing.T) {
+	l := newWildLab(t, workflows.Config{SweepEvery: 50 * time.Millisecond})
+	for _, p := range []string{"a", "b", "c", "d"} {
+		l.fill(p, 1)
+	}
+	_, err := l.commands.Start(t.Context(), workflows.Start{
+		Command: "lab.ask-all", ID: "batch", Params: encoded(t, all{5}), Options: flow.Options{StopAfterFailures: 1},
+	})
+	require.NoError(t, err)
+	waits := func(p flow.Progress) bool { return p.Status == flow.StatusWaiting }
+	for _, p := range []string{"a", "b", "c", "d"} {
+		l.within(2*time.Minute, "lab.asked", "batch/"+p, waits)
+	}
+	_, err = l.commands.Cancel(t.Context(), "lab.asked", "batch/d", stream.Context{})
+	require.NoError(t, err)
+	p := l.within(2*time.Minute, "lab.ask-all", "batch", hasEnded)
+	require.Equal(t, &flow.Items{Total: 4, Failed: 1, Pending: 3}, p.Items)
+	approve := func(id string) {
+		_, err := l.commands.Signal(t.Context(), "lab.asked", id, "approved", encoded(t, approval{"me"}), stream.Context{})
+		require.NoError(t, err)
+		l.within(2*time.Minute, "lab.asked", id, hasEnded)
+	}
+	for _, p := range []string{"a", "b", "c"} {
+		approve("batch/" + p)
+	}
+	_, err = l.commands.RetryFailed(t.Context(), "lab.ask-all", "batch", stream.Context{})
+	require.NoError(t, err)
+	l.within(2*time.Minute, "lab.asked", "batch/d~2", waits)
+	approve("batch/d~2")
+	p = l.within(2*time.Minute, "lab.ask-all", "batch", hasEnded)
+	require.Equal(t, &flow.Items{Total: 4, Succeeded: 4}, p.Items)
+	for _, p := range []string{"a", "b", "c"} {
+		require.Equal(t, 6, l.content(p), "%s was given once", p)
+	}
+}
+
+func TestItemsOfTwoBatchesThatLookAlike(t *testing.T) {
+	l := newWildLab(t, workflows.Config{})
+	for _, p := range []string{"x", "b/x", "2/x", "x~2", "%2Fx"} {
+		l.fill(p, 1)
+	}
+	for _, batch := range []string{"a", "a/b", "a/2"} {
+		l.start("lab.quick-all", batch, all{5})
+		p := l.within(2*time.Minute, "lab.quick-all", batch, hasEnded)
+		require.Equal(t, &flow.Items{Total: 5, Succeeded: 5}, p.Items)
 	}
 }

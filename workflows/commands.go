@@ -139,15 +139,14 @@ func (c *Commands) Start(ctx context.Context, s Start) (flow.Progress, error) {
 	if def := c.system.Catalog().Commands[s.Command]; def != nil && def.Batch == nil {
 		c.system.Claim(s.ID)
 	}
-	opened := make(chan error, 1)
-	go func() { opened <- c.system.OpenCommand(ctx, s.ID) }()
+	// Before it is there: a crash between the two leaves nothing that nobody drives.
+	if err := c.system.OpenCommand(ctx, s.ID); err != nil {
+		return flow.Progress{}, err
+	}
 	st, err := c.system.Instruct(ctx, actors.Instruction{
 		ID: s.ID, Op: actors.OpStart, Context: s.Context, CauseAt: s.CauseAt,
 		Data: actors.Starting{Command: s.Command, Parameters: s.Params, Options: s.Options, Invalid: s.Invalid},
 	})
-	if errOpen := <-opened; err == nil {
-		err = errOpen
-	}
 	if err != nil {
 		return flow.Progress{}, err
 	}
@@ -200,7 +199,7 @@ func (c *Commands) Resume(ctx context.Context, command, id string, sc stream.Con
 
 // RetryFailed runs the failed items of a batch that has ended once more.
 func (c *Commands) RetryFailed(ctx context.Context, command, id string, sc stream.Context) (flow.Progress, error) {
-	if err := c.is(ctx, command, id); err != nil {
+	if _, err := c.find(ctx, command, id); err != nil {
 		return flow.Progress{}, err
 	}
 	if err := c.system.OpenCommand(ctx, id); err != nil {
@@ -212,10 +211,14 @@ func (c *Commands) RetryFailed(ctx context.Context, command, id string, sc strea
 // act has a command decide on something that is asked of it from outside, and
 // sees to it that it is driven on.
 func (c *Commands) act(ctx context.Context, command string, i actors.Instruction) (flow.Progress, error) {
-	if err := c.is(ctx, command, i.ID); err != nil {
+	st, err := c.find(ctx, command, i.ID)
+	if err != nil {
 		return flow.Progress{}, err
 	}
-	st, err := c.system.Instruct(ctx, i)
+	if i.Context.CorrelationID == "" {
+		i.Context.CorrelationID = st.Caller.CorrelationID
+	}
+	st, err = c.system.Instruct(ctx, i)
 	if err != nil {
 		return flow.Progress{}, err
 	}
@@ -228,16 +231,16 @@ func (c *Commands) act(ctx context.Context, command string, i actors.Instruction
 	return st.Progress, nil
 }
 
-// is checks that an id is of a command of that name.
-func (c *Commands) is(ctx context.Context, command, id string) error {
+// find is where a command of that name stands.
+func (c *Commands) find(ctx context.Context, command, id string) (*flow.State, error) {
 	st, err := c.system.CommandState(ctx, id)
 	switch {
 	case err != nil && !notFound(err):
-		return err
+		return nil, err
 	case err != nil || st.Progress.Command != command:
-		return catalog.Faultf(catalog.NotFound, "no command %s with id %q", command, id)
+		return nil, catalog.Faultf(catalog.NotFound, "no command %s with id %q", command, id)
 	}
-	return nil
+	return st, nil
 }
 
 // wake has the instance that drives a command look at its stream. One that is
@@ -272,7 +275,9 @@ func (c *Commands) ended(ctx context.Context, st *flow.State) {
 	}
 	if err != nil {
 		c.log.Warn("a batch did not hear of the end of an item: the sweeper will tell it", "batch", st.Parent.Batch, "item", st.Progress.ID, "error", err)
+		return
 	}
+	c.system.CloseCommand(st.Progress.ID)
 }
 
 // contextOf is the context of what a command causes.

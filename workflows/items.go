@@ -16,9 +16,11 @@ import (
 )
 
 const (
-	chunkTime    = 20 * time.Second // after which a chunk comes back to the engine, between two slices
-	itemAttempts = 5                // of an item that cannot be reached, before it is given up
-	rateSlice    = 5 * time.Second  // how much of a limited batch is recorded at a time
+	chunkTime     = 20 * time.Second // after which a chunk comes back to the engine, between two slices
+	itemsInFlight = 100              // of a chunk: with more, calls through a busy sidecar take longer than they may
+	itemAttempts  = 5                // of an item that cannot be reached, before it is given up
+	cautious      = 10               // items that a batch runs at the same time which stops after a few failures
+	rateSlice     = 5 * time.Second  // how much of a limited batch is recorded at a time
 )
 
 // chunkInput names a chunk.
@@ -75,6 +77,9 @@ func (ch *chunk) pace(st *flow.State) (size int, gap time.Duration) {
 		gap = max(1, time.Duration(float64(time.Second)/rate))
 		return max(1, int(min(rateSlice/gap, time.Duration(len(ch.open))))), gap
 	}
+	if stop := st.Options.StopAfterFailures; stop > 0 { // what has begun when it stops runs to its end
+		return max(1, min(len(ch.open), max(stop, cautious))), 0
+	}
 	return max(1, len(ch.open)), 0
 }
 
@@ -129,8 +134,9 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 	}
 	for attempt := 1; len(open) > 0; attempt++ {
 		done, begun := make(chan answered, len(open)), 0
+		room := make(chan struct{}, itemsInFlight)
 		for _, i := range open {
-			outcomes[i].Attempts = attempt
+			outcomes[i].Attempts = slice[i].Try + attempt
 			command, err := ch.command(slice[i].Member)
 			if err != nil { // it would be the same next time
 				record(&outcomes[i], actors.Answer{}, err)
@@ -139,7 +145,11 @@ func (c *Commands) runSlice(ctx context.Context, ch *chunk, slice []openItem, ga
 			}
 			begun++
 			command.Settle = attempt > itemAttempts && !command.Dry
-			c.system.Start(ctx, command, func(a actors.Answer, err error) { done <- answered{i, a, err} })
+			room <- struct{}{}
+			c.system.Start(ctx, command, func(a actors.Answer, err error) {
+				<-room
+				done <- answered{i, a, err}
+			})
 			if gap > 0 && attempt == 1 {
 				if err := pause(ctx, gap); err != nil {
 					return nil, err
@@ -334,6 +344,10 @@ func (c *Commands) runItem(ctx context.Context, in itemInput) (driven, error) {
 	if err != nil || d.Item != nil {
 		return d, err
 	}
+	// From here on the batch does not drive it, and may end before it does.
+	if err := c.system.OpenCommand(ctx, st.Progress.ID); err != nil {
+		return d, err
+	}
 	return d, c.schedule(ctx, st, handedOver(st.Progress.ID))
 }
 
@@ -412,10 +426,7 @@ func (c *Commands) recordItems(ctx context.Context, in chunkInput, items []flow.
 // Failures lists the failed items of a batch's last round, in the order in which
 // they were recorded.
 func (c *Commands) Failures(ctx context.Context, command, id, cursor string, limit int) (items []flow.Item, next string, err error) {
-	if err := c.is(ctx, command, id); err != nil {
-		return nil, "", err
-	}
-	st, err := c.system.CommandState(ctx, id)
+	st, err := c.find(ctx, command, id)
 	if err != nil {
 		return nil, "", err
 	}

@@ -80,13 +80,15 @@ func (c *Commands) due(ctx context.Context, in scheduleInput) (driven, error) {
 }
 
 func (c *Commands) startScheduled(ctx context.Context, def *catalog.Command, at time.Time) error {
+	var invalid *catalog.Fault
 	params, err := scheduledParams(def, at)
-	if err != nil {
-		return err
+	if err != nil { // of this run alone: the next ones have their times
+		c.log.Error("a scheduled run has no parameters", "command", def.Name, "at", at, "error", err)
+		params, invalid = json.RawMessage("{}"), catalog.Faultf(catalog.Invalid, "the schedule's code failed")
 	}
 	id := def.Name + "@" + at.Format(time.RFC3339)
 	_, err = c.Start(ctx, Start{
-		Command: def.Name, ID: id, Params: params,
+		Command: def.Name, ID: id, Params: params, Invalid: invalid,
 		Context: stream.Context{Source: "schedule", CorrelationID: id},
 	})
 	var f *catalog.Fault

@@ -56,7 +56,7 @@ func (c *Commands) sweep(ctx context.Context, id string) error {
 		return err
 	}
 	if st.Progress.Ended() {
-		c.system.CloseCommand(id)
+		c.ended(ctx, st)
 		return nil
 	}
 	idle, stuck := c.idle(st)

@@ -65,7 +65,7 @@ func Cancel(def *catalog.Command, s *State, now time.Time) ([]Event, error) {
 		return nil, err
 	}
 	if s.Cancelling || def.Batch == nil && s.Failure != nil {
-		return nil, catalog.Faultf(catalog.Conflict, "the command is being undone already")
+		return nil, nil // it is on its way back already
 	}
 	m, err := newMachine(def, s, now)
 	if err != nil {

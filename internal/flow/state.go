@@ -83,6 +83,9 @@ func Known() []string {
 	return all
 }
 
+// Knows says whether this release knows an event of command streams.
+func Knows(name string) bool { return folds[name] != nil }
+
 // on makes a fold of what an event says.
 func on[T any](fold func(s *State, e T, at time.Time)) func(*State, []byte, time.Time) error {
 	return func(s *State, data []byte, at time.Time) error {
