@@ -40,6 +40,46 @@ func TestStopsGracefully(t *testing.T) {
 	l.check()
 }
 
+// TestStopsWhileCommandsRun tells an application to stop in the middle of a batch,
+// of a transfer that is to begin soon and of an order that waits for a signal.
+// Started again on the same data they go on, on both engines.
+func TestStopsWhileCommandsRun(t *testing.T) {
+	for name, stack := range map[string]func(*testing.T) servers.StackOptions{
+		"Dapr's engine": fixed(servers.StackOptions{}), "embedded engine": onEmbedded,
+	} {
+		t.Run(name, func(t *testing.T) {
+			const soon = 8 * time.Second
+			o := stack(t)
+			o.Args = []string{"--data", filepath.Join(t.TempDir(), "data")}
+			d := startDepot(t, o)
+			keys := atOnce(60, func(int) string { return d.account(t, 10, 0) })
+			_, order := d.order(t, nil)
+			ask := params{"from": keys[0], "to": keys[1], "amount": 1}
+			start := time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)
+			later := d.post(t, transfer, ask, query("startAt", start)).accepted().ID
+			batch := d.post(t, accrueForAll, day(1), query("ratePerSecond", "12")).accepted().ID
+			d.awaitProgress(t, accrueForAll, batch, "is at work", func(p progress) bool { return p.Items != nil && p.Items.Succeeded > 0 })
+			app := d.pid(t, "app-1", 0)
+			began := time.Now()
+			require.NoError(t, syscall.Kill(app, syscall.SIGTERM))
+			eventually(t, "the application is gone", func() bool { return errors.Is(syscall.Kill(app, 0), syscall.ESRCH) })
+			require.Less(t, time.Since(began), soon)
+			require.Zero(t, d.Wait(), "the application's exit code")
+
+			world := d.world
+			d = startDepot(t, o)
+			d.world = world
+			p := d.awaitEnd(t, accrueForAll, batch)
+			require.Equal(t, []any{"completed", &items{Total: 60, Succeeded: 60}}, []any{p.Status, p.Items})
+			d.accruedOnce(t, keys, day(1))
+			require.Equal(t, "completed", d.awaitEnd(t, transfer, later).Status)
+			require.Equal(t, "waiting", d.progress(t, orderGoods, order).Status)
+			d.signal(t, order, "approved", params{"by": "Jana"}).accepted()
+			require.Equal(t, "completed", d.awaitEnd(t, orderGoods, order).Status)
+		})
+	}
+}
+
 // TestStoreHangs freezes the sidecar for longer than any call may take: nobody
 // waits for ever, and nothing is lost.
 func TestStoreHangs(t *testing.T) {
