@@ -337,7 +337,7 @@ func (s *System) Claim(id string) {
 		return
 	}
 	key := commandStream(id)
-	s.host.release(s.host.acquire(key, s.catalog.Entities[key.Type], true))
+	s.host.claim(key, s.catalog.Entities[key.Type])
 }
 
 // Unclaim drops a command that has ended from memory.

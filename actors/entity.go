@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
@@ -31,12 +33,15 @@ type entity struct {
 	large   []bool       // by Projection.Index: too large for a snapshot, so not marshalled for one again
 	unknown string       // an event that this release does not know; "" if none
 	headAt  uint64       // commit number of the last head
+	born    time.Time    // of the first commit, if the stream was read from there; else zero
 
-	stale atomic.Bool // the sidecar let go of the actor during a turn: open again before the next
+	told  atomic.Pointer[flow.Progress] // of a batch: its progress as of the last commit; nil if not known
+	stale atomic.Bool                   // the sidecar let go of the actor during a turn: open again before the next
 
 	// Under host.mu.
 	pins   int
-	active bool // the sidecar activated the actor here and has not let go of it
+	active bool // the actor is called here directly: the sidecar activated it, or it was claimed
+	placed bool // the sidecar activated the actor here and has not let go of it
 	doomed bool // to be dropped when nobody holds it
 	older  *entity
 	newer  *entity
@@ -63,6 +68,8 @@ func (e *entity) unlock() { e.turn <- struct{}{} }
 // drop forgets everything: the next turn opens the stream again.
 func (e *entity) drop() {
 	e.open, e.tail, e.folds, e.recent, e.times, e.large, e.unknown, e.headAt = false, stream.Tail{}, nil, nil, nil, nil, "", 0
+	e.born = time.Time{}
+	e.told.Store(nil)
 }
 
 // ensure opens the stream if it is not open, and makes the folds of needs.
@@ -132,6 +139,7 @@ func (e *entity) load(ctx context.Context, s *System, needs []*catalog.Projectio
 			e.unknown = unknown
 		}
 		e.remember(&raw.Commit)
+		e.begins(&raw.Commit)
 		return err
 	})
 	e.tail = tail
@@ -173,6 +181,27 @@ func restored(def *catalog.Entity, h *stream.Head, of []*catalog.Projection) []c
 func (e *entity) follow(c *stream.Commit, stored []byte) {
 	e.tail = stream.Tail{Number: c.Number, Hash: stream.HashOf(stored), Last: c.Last(), At: c.At}
 	e.remember(c)
+	e.begins(c)
+	e.tell()
+}
+
+// begins notes when the stream's first commit was written.
+func (e *entity) begins(c *stream.Commit) {
+	if c.Number == 1 {
+		e.born = c.At
+	}
+}
+
+// tell makes a batch's progress readable without its turn. Only a batch's: its
+// stream is written by its owner, while that of another command is written by
+// whoever drives it.
+func (e *entity) tell() {
+	for _, f := range e.folds {
+		if c, ok := f.(*commandFold); ok && c.state != nil && c.state.Batch != nil {
+			p := c.of(e.id.Key).Snapshot()
+			e.told.Store(&p)
+		}
+	}
 }
 
 // remembered finds an append id among the recent ones.

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/longrun-dev/longrun/internal/catalog"
+	"github.com/longrun-dev/longrun/internal/flow"
 	"github.com/longrun-dev/longrun/internal/stream"
 )
 
@@ -39,9 +40,30 @@ func (h *host) acquire(id stream.ID, def *catalog.Entity, viaSidecar bool) *enti
 	}
 	e.pins++
 	if viaSidecar {
-		e.active, e.doomed = true, false
+		e.active, e.placed, e.doomed = true, true, false
 	}
 	return e
+}
+
+// claim has an entity called here directly although the sidecar did not activate
+// it here.
+func (h *host) claim(id stream.ID, def *catalog.Entity) {
+	e := h.acquire(id, def, false)
+	h.mu.Lock()
+	e.active = true
+	h.mu.Unlock()
+	h.release(e)
+}
+
+// told is the progress of a batch whose actor is here; nil if that is not so, or
+// it is not known.
+func (h *host) told(id stream.ID) *flow.Progress {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e := h.entities[id]; e != nil && e.placed && !e.stale.Load() {
+		return e.told.Load()
+	}
+	return nil
 }
 
 // local acquires an entity that the sidecar activated here, and has not let go
@@ -111,7 +133,7 @@ func (h *host) drop(e *entity) (gone bool) {
 	if e == nil {
 		return false
 	}
-	e.active = false
+	e.active, e.placed = false, false
 	if e.pins > 0 {
 		e.doomed = true
 		e.stale.Store(true)

@@ -12,6 +12,7 @@ import (
 type turnReader struct {
 	folds []catalog.Fold
 	tail  time.Time // of the last commit
+	born  time.Time // of the first; zero if that is not known
 	now   time.Time // from when on the folds are the past too: tail, or the turn's time once it has appends
 	call  *call
 }
@@ -25,6 +26,9 @@ func (r *turnReader) Now(p *catalog.Projection) catalog.Fold { return r.folds[p.
 func (r *turnReader) Past(p *catalog.Projection, at time.Time) catalog.Fold {
 	if !at.Before(r.now) {
 		return r.folds[p.Index]
+	}
+	if at.Before(r.born) { // the entity did not exist
+		return p.New()
 	}
 	key := pastKey{p, at.UTC()}
 	if f := r.call.past[key]; f != nil && at.Before(r.tail) {

@@ -148,6 +148,7 @@ func (s *System) projectNow(ctx context.Context, e *entity, r readRequest) (Stat
 	if e.unknown != "" && e.id.Type == flow.CommandType { // what is to be done next depends on it
 		return State{}, &catalog.Fault{Code: catalog.Unavailable, Reason: newerRelease, Detail: fmt.Sprintf("%s holds an event of a newer release: %s", e.id, e.unknown)}
 	}
+	e.tell()
 	state, err := s.marshal(e.id, e.folds[p.Index])
 	return State{state, e.tail.Last, e.tail.At}, err
 }

@@ -310,7 +310,7 @@ func (s *System) ask(e *entity, t *turn, k *call) (catalog.Outcome, *catalog.Fau
 	case d.MustExist && t.last == 0:
 		return catalog.Outcome{}, catalog.Faultf(catalog.Conflict, "%s does not exist", e.id)
 	}
-	r := &turnReader{folds: t.folds, tail: e.tail.At, now: e.tail.At, call: k}
+	r := &turnReader{folds: t.folds, tail: e.tail.At, born: e.born, now: e.tail.At, call: k}
 	if len(t.appends) > 0 {
 		r.now = t.at
 	}

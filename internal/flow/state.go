@@ -60,6 +60,24 @@ type Try struct {
 	Settle  bool       `json:"settle,omitempty"`  // given up; what became of it must be found out
 }
 
+// Snapshot is the progress as it is now: what is folded later does not change it.
+func (s *State) Snapshot() Progress {
+	p := s.Progress
+	p.Steps = slices.Clone(p.Steps)
+	if p.Steps == nil {
+		p.Steps = []Step{}
+	}
+	if p.Items != nil {
+		items := *p.Items
+		p.Items = &items
+	}
+	if p.Error != nil {
+		fault := *p.Error
+		p.Error = &fault
+	}
+	return p
+}
+
 // Apply folds one stored event.
 func (s *State) Apply(name string, data []byte, sequence uint64, at time.Time) error {
 	s.Sequence, s.At = sequence, at
