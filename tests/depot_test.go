@@ -253,10 +253,10 @@ func spreads(t *testing.T, d *depot) {
 	var built, empty, orphans []string // orphans pass on to nobody
 	for i := range of {
 		key := fmt.Sprintf("%s-%d", name, i)
-		switch {
-		case i%10 == 9:
+		switch i % 10 {
+		case 9:
 			continue // never built
-		case i%10 == 3:
+		case 3:
 			empty = append(empty, d.shelf(t, key, 0))
 		default:
 			d.shelf(t, key, 100)
