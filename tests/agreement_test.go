@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -24,13 +25,18 @@ func (b *bank) engine(t *testing.T) workflows.Engine {
 	return workflows.NewDaprEngine(sidecar.Conn(), workflows.EngineConfig{})
 }
 
-// instance is the workflow that drives a command.
-func instance(id string) string {
-	if escaped := stream.Escape(id); len(escaped) <= 120 {
-		return escaped
+// instance is the workflow that drives a command, or drove its last round if it
+// was repeated.
+func instance(id string, events []event) string {
+	name := stream.Escape(id)
+	if len(name) > 120 {
+		sum := sha256.Sum256([]byte(id))
+		name = "~" + hex.EncodeToString(sum[:])
 	}
-	sum := sha256.Sum256([]byte(id))
-	return "~" + hex.EncodeToString(sum[:])
+	if repeats := occurrences(names(events), "retry-started"); repeats > 0 {
+		name += fmt.Sprintf("~r%d", repeats+1)
+	}
+	return name
 }
 
 // allCommands lists every command.
@@ -66,7 +72,9 @@ func showsAgreement(t *testing.T, b *bank) {
 		if !runsOn {
 			return
 		}
-		state, err := engine.State(t.Context(), instance(p.ID))
+		events := b.commandEvents(t, p.Command, p.ID)
+		instance := instance(p.ID, events)
+		state, err := engine.State(t.Context(), instance)
 		switch {
 		case errors.Is(err, workflows.ErrNotFound):
 			if p.Command != deposit && p.Command != withdraw && p.Status != "invalid" {
@@ -83,7 +91,7 @@ func showsAgreement(t *testing.T, b *bank) {
 			return
 		}
 		eventually(t, "the workflow of "+p.ID+" ends", func() bool {
-			state, err = engine.State(t.Context(), instance(p.ID))
+			state, err = engine.State(t.Context(), instance)
 			return err == nil && state.Status.Ended()
 		})
 		var out struct {
@@ -94,15 +102,14 @@ func showsAgreement(t *testing.T, b *bank) {
 		if err := json.Unmarshal([]byte(state.Output), &out); err != nil {
 			t.Errorf("%s %s: %v: %s", p.Command, p.ID, err, state.Output)
 		}
-		events := b.commandEvents(t, p.Command, p.ID)
 		if state.Name != name || state.Status != workflows.StatusCompleted || !out.Ended || out.Status != p.Status || out.Sequence != uint64(len(events)) {
 			t.Errorf("%s %s is %s at event %d; its workflow %+v", p.Command, p.ID, p.Status, len(events), state)
 		}
-		history, err := engine.History(t.Context(), instance(p.ID))
+		history, err := engine.History(t.Context(), instance)
 		if err != nil || len(history) == 0 || history[len(history)-1].Event != "ExecutionCompleted" {
 			t.Errorf("the history of %s %s: %v, %+v", p.Command, p.ID, err, history)
 		}
-		if err := engine.Purge(t.Context(), instance(p.ID)); err != nil {
+		if err := engine.Purge(t.Context(), instance); err != nil {
 			t.Errorf("%s %s: %v", p.Command, p.ID, err)
 		}
 		compared.Add(1)
