@@ -127,13 +127,13 @@ func (e *entity) load(ctx context.Context, s *System, needs []*catalog.Projectio
 		e.recent, e.times, e.headAt = nil, nil, 0
 	}
 	fresh()
-	tail, err := s.reader.Open(ctx, e.id, func(h *stream.Head) bool {
+	tail, err := s.opener.open(&stream.Opening{ID: e.id, Resume: func(h *stream.Head) bool {
 		if e.restore(h, needs) {
 			return true
 		}
 		fresh()
 		return false
-	}, func(raw stream.Raw) error {
+	}, Use: func(raw stream.Raw) error {
 		unknown, err := s.apply(e.def, &raw.Commit, e.folds)
 		if unknown != "" {
 			e.unknown = unknown
@@ -141,7 +141,10 @@ func (e *entity) load(ctx context.Context, s *System, needs []*catalog.Projectio
 		e.remember(&raw.Commit)
 		e.begins(&raw.Commit)
 		return err
-	})
+	}})
+	if err == nil {
+		err = ctx.Err()
+	}
 	e.tail = tail
 	e.tail.Head = nil // not kept in memory
 	return err

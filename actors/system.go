@@ -36,6 +36,7 @@ type System struct {
 	catalog  *catalog.Catalog
 	store    stream.Store
 	reader   stream.Reader
+	opener   *opener
 	sidecar  Invoker
 	log      *slog.Logger
 	metrics  *metrics
@@ -80,7 +81,7 @@ func New(domains []*catalog.Domain, store stream.Store, sidecar Invoker, cfg Con
 		cfg.Now = time.Now
 	}
 	s := &System{
-		catalog: all, store: store, reader: stream.Reader{Store: store}, sidecar: sidecar,
+		catalog: all, store: store, reader: stream.Reader{Store: store}, opener: &opener{reader: stream.Reader{Store: store}}, sidecar: sidecar,
 		log: cfg.Log, now: cfg.Now, shortWay: cfg.ShortWay || sidecar == nil,
 		begun: make(chan struct{}),
 	}
