@@ -17,7 +17,7 @@ import (
 
 const (
 	chunkTime     = 20 * time.Second // after which a chunk comes back to the engine, between two slices
-	itemsInFlight = 100              // of a chunk: with more, calls through a busy sidecar take longer than they may
+	itemsInFlight = 200              // of a chunk: with more, calls through a busy sidecar take longer than they may
 	itemAttempts  = 5                // of an item that cannot be reached, before it is given up
 	cautious      = 10               // items that a batch runs at the same time which stops after a few failures
 	rateSlice     = 5 * time.Second  // how much of a limited batch is recorded at a time
