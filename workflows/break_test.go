@@ -61,7 +61,7 @@ func wildDomain() es.Domain {
 		es.Decide("two", bulky.pot, content, func(_ int, c es.Call[bulky]) (es.Events, string, error) {
 			return es.Events{put{1}}, strings.Repeat("y", c.In.Result), nil
 		}).Undo("not-two", func(es.Call[bulky]) es.Events { return es.Events{taken{1}} }))
-	refuse := es.NewCommand("refuse", es.Decide("refuse", fill.pot, content, func(_ int, c es.Call[fill]) (es.Events, int, error) {
+	refuse := es.NewCommand("refuse", es.Decide("refuse", fill.pot, content, func(int, es.Call[fill]) (es.Events, int, error) {
 		return nil, 0, es.Reject("no", "%s", strings.Repeat("<", 8000))
 	}))
 	refuseAll := es.NewBatch("refuse-all", func(es.Call[all]) es.Group[potID] { return pot.All() },

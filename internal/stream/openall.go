@@ -11,7 +11,7 @@ import (
 const (
 	// firstLook is how many commits are looked at before the head is: a stream
 	// that ends among them is read in one call.
-	firstLook = 8
+	firstLook = 12
 	// afterHead is how many commits are read with a head's, at first.
 	afterHead = 8
 	// usualSize is taken for a commit's bytes until some were read.
