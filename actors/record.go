@@ -120,7 +120,7 @@ func (s *System) repeat(ctx context.Context, e *entity, k *call, r *stream.Recen
 }
 
 func conflictingID(id string) *catalog.Fault {
-	return catalog.Faultf(catalog.Conflict, "id %q was used before with other parameters", id)
+	return catalog.Faultf(catalog.Conflict, "id %q was used before, for another command or with other parameters or options", id)
 }
 
 // stateOf folds the commits of a command stream, without events that this release

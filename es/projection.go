@@ -8,8 +8,9 @@ import (
 	"github.com/longrun-dev/longrun/internal/catalog"
 )
 
-// Meta is what is known of a stored event besides its data: its entity, its
-// sequence (1, 2, 3, ...), the time of its commit in UTC, and who caused it.
+// Meta is what is known of a stored event besides its data: its entity (Type and
+// Key), its Sequence (1, 2, 3, ...), the time of its commit in UTC (At), and who
+// caused it (Who, Source, Commentary, CorrelationID, CausationID).
 type Meta = catalog.Meta
 
 // Projection is a pure fold over an entity's stream to a state S, which starts

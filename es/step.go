@@ -18,9 +18,10 @@ type Step[P any] interface {
 }
 
 // Retry says how often a step is tried that fails for no reason of the domain's.
-// What Reject made is never tried again. The zero value of a field means its
-// default: ten attempts, 200 ms after the first, each next pause twice as long,
-// 30 s at most.
+// What Reject made is never tried again. Attempts is how often in all (10), First
+// the pause after the first try (200 ms), Factor how much longer each next one is
+// (2), and Max the longest (30 s); a zero field means what is in brackets. The
+// step's undoing is tried as often.
 type Retry = catalog.Retry
 
 // step is what all kinds of steps have.
@@ -200,7 +201,8 @@ type ActStep[P, R any] struct{ step[P, R] }
 // Act makes a step that has an effect outside: a payment, an e-mail, a call of
 // another service. It is tried again after an error or a crash, so it gives
 // Call.Key to whom it calls. An error made by Reject is that system's no and is
-// final. ctx ends after Timeout.
+// final. The text of an error is kept in the command's stream, where callers read
+// it. ctx ends after Timeout.
 func Act[P, R any](name string, act func(ctx context.Context, c Call[P]) (R, error)) *ActStep[P, R] {
 	s := newStep[P, R](name)
 	s.s.Act = func(ctx context.Context, c catalog.Call) (json.RawMessage, error) {

@@ -69,6 +69,10 @@ func (c *Commands) driveOn(ctx context.Context, st *flow.State) (driven, *flow.S
 		case flow.DoBatch:
 			return d, st, fmt.Errorf("command %q is a batch", id)
 		case flow.DoWait:
+			if st.Stuck {
+				c.log.Warn("a compensation was given up: the command waits for the signal retry-compensation",
+					"command", st.Progress.Command, "id", id, "error", st.Progress.Error)
+			}
 			if action.Until == nil || action.Until.Sub(now) > shortWait {
 				return d, st, nil
 			}

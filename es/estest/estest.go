@@ -12,7 +12,7 @@
 //	w := estest.NewWorld(t, bank.Domain())
 //	payer := estest.Entity(w, bank.Account, "576").Given(bank.AccountOpened{Owner: "Jana"}, bank.MoneyDeposited{Amount: 100})
 //	w.Run(estest.Do(bank.TransferMoney, bank.Transfer{From: "576", To: "nobody", Amount: 40})).
-//		Refused("compensated", "account-not-open").
+//		Is("compensated").Because("account-not-open").
 //		Steps("withdraw compensated", "deposit rejected")
 //
 // Events, parameters, results and states all go through their JSON, as they do
